@@ -1,0 +1,39 @@
+"""Base stack: a VPC without internet, SageMaker Studio, a private package index, repositories, roles, tracking.
+
+Launched once per account and region by the full stack developer. Needs a published release, nothing else."""
+
+from __future__ import annotations
+
+from generators.infra import access, encryption, endpoints, network, operations, packages, questions, repositories, studio, tracking
+from generators.kit.builder import Builder
+from generators.kit.stack import Launch, Stack, Trial
+
+STACK = Stack(
+    name="1-infra",
+    title="MLOps base",
+    summary="Studio in a VPC without internet, private package index, repositories and roles",
+    account="data-science",
+    groups=questions.GROUPS,
+    launch=Launch(stack_name="mlops-infra"),
+    trial=Trial({"CostCenter": "12345", "AssetsBucketPrefix": "mlops-local"}),
+)
+
+
+def build(b: Builder) -> None:
+    """Build the template, from what is asked to what is published."""
+    asked = questions.ask(b)
+    keys = encryption.key(b, asked)
+    roles = access.boundary(b, asked)
+    around = operations.surroundings(b, asked, keys, roles)
+    store = encryption.buckets(b, keys)
+    net = network.build(b, asked, keys, roles, around)
+    index = packages.build(b, asked, keys)
+    repositories_ = repositories.build(b, keys)
+    home = studio.build(b, asked, keys, roles, net)
+    access.personas(b, asked, keys, roles, home, repositories_)
+    tracked = tracking.build(b, asked, store, roles, keys)
+    endpoints.build(b, asked, net, index)
+    operations.tagging(b, around)
+    operations.quotas(b, around)
+    operations.budget(b, asked, around)
+    studio.links(b, home, tracked)

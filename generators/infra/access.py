@@ -1,0 +1,279 @@
+"""People: the boundary that every role carries, and one role for each persona with its way in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from troposphere import AccountId, Equals, GetAtt, If, NoValue, Ref, Sub
+from troposphere.iam import ManagedPolicy
+
+from generators.infra import questions
+from generators.infra.encryption import USE, Keys
+from generators.infra.questions import Asked
+from generators.infra.repositories import Repositories
+from generators.infra.studio import Home
+from generators.kit import contracts
+from generators.kit.builder import Builder
+from generators.kit.contracts import Contract
+from generators.kit.iam import BOUNDARY_PATH, Statement, allow, arn, deny, document, iam_arn, role
+from generators.kit.parameters import Question
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One persona: what it may do, and the seed of the repository it owns."""
+
+    name: str
+    title: str
+    owns: str
+    contract: Contract
+    may: Callable[[Home, Asked], list[Any]]
+
+    @property
+    def existing(self) -> Question:
+        """Give the question for a role that is there already."""
+        return Question(
+            f"Existing{self.name}RoleArn",
+            label=f"Existing role of the {self.title}",
+            group="People",
+            description=f"Role to use for the {self.title}; left empty, one is made with the permissions of the persona.",
+            default="",
+            pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$",
+            constraint="The ARN of a role, or empty.",
+        )
+
+
+OURS = "role/mlops/*"
+# What the platform's own roles and projects may use at most. Whatever is not named here is out of reach for them.
+BOUNDARY_SERVICES = (
+    "application-autoscaling", "athena", "cloudformation", "cloudwatch", "codeartifact", "codebuild", "codecommit",
+    "codepipeline", "ecr", "events", "glue", "kms", "lambda", "logs", "s3", "sagemaker", "sagemaker-mlflow", "scheduler",
+    "servicecatalog", "servicequotas", "sns", "sqs", "ssm", "states", "sts", "tag",
+)  # fmt: skip
+NETWORK_USE = (
+    "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:CreateTags", "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission", "ec2:Describe*",
+)  # fmt: skip
+ROLE_CARE = (
+    "iam:AttachRolePolicy", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:CreateRole", "iam:CreateServiceLinkedRole",
+    "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
+    "iam:Get*", "iam:List*", "iam:PassRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy",
+    "iam:SetDefaultPolicyVersion", "iam:TagPolicy", "iam:TagRole", "iam:UntagPolicy", "iam:UntagRole",
+    "iam:UpdateAssumeRolePolicy", "iam:UpdateRole",
+)  # fmt: skip
+
+
+def boundary(b: Builder, asked: Asked) -> Any:
+    """Add the boundary, and give the ARN that roles carry: ours, or the customer's own."""
+    boundaries = iam_arn(f"policy{BOUNDARY_PATH}*")
+    own = b.when("HasOwnBoundary", questions.given(questions.BOUNDARY))
+    allowed = If(own, [boundaries, asked[questions.BOUNDARY]], [boundaries])
+    roles_of_ours, platform = iam_arn(OURS), iam_arn("role/mlops/platform/*")
+    policy = b.add(
+        ManagedPolicy(
+            "PermissionsBoundary",
+            Description="The most that any role of the platform or of a project may do",
+            Path=BOUNDARY_PATH,
+            PolicyDocument=document(
+                allow("MostServices", [f"{service}:*" for service in BOUNDARY_SERVICES], "*"),
+                allow("MostOfNetworkAndRoles", [*NETWORK_USE, *ROLE_CARE], "*"),
+                deny("RolesCarryABoundary", ["iam:CreateRole", "iam:PutRolePermissionsBoundary"], "*",
+                     {"ArnNotLike": {"iam:PermissionsBoundary": allowed}}),
+                deny("BoundariesStay", "iam:DeleteRolePermissionsBoundary", "*"),
+                deny("BoundariesAreNotRewritten",
+                     ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion",
+                      "iam:SetDefaultPolicyVersion"], allowed),
+                {"Sid": "OnlyOurRoles", "Effect": "Deny", "NotResource": [roles_of_ours, iam_arn("role/aws-service-role/*")],
+                 "Action": ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy",
+                            "iam:DetachRolePolicy", "iam:PassRole", "iam:PutRolePolicy", "iam:TagRole", "iam:UntagRole",
+                            "iam:UpdateAssumeRolePolicy", "iam:UpdateRole"]},
+                deny("PlatformRolesStay",
+                     ["iam:AttachRolePolicy", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy",
+                      "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy"], platform),
+                {"Sid": "OnlyOurPolicies", "Effect": "Deny", "NotResource": iam_arn("policy/mlops/*"),
+                 "Action": ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:SetDefaultPolicyVersion"]},
+                {"Sid": "OnlyOurRolesAreTaken", "Effect": "Deny", "Action": "sts:AssumeRole",
+                 "NotResource": Sub("arn:${AWS::Partition}:iam::*:role/mlops/*")},
+                deny("FactsOfThePlatformStay", ["ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:PutParameter"],
+                     arn("ssm", "parameter/mlops/infra/*")),
+                deny("StudioStaysPrivate", ["sagemaker:CreateDomain", "sagemaker:UpdateDomain", "sagemaker:DeleteDomain"], "*"),
+            ),
+        ),
+        accept={"MLOPS_BOUNDARY": "A boundary grants nothing; it is broad and carries its denials."},
+    )  # fmt: skip
+    carried = If(own, asked[questions.BOUNDARY], Ref(policy))
+    b.publish(contracts.PERMISSIONS_BOUNDARY_ARN, carried)
+    return carried
+
+
+def personas(b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, home: Home, repositories: Repositories) -> None:
+    """Add a role for each persona, unless there is one already."""
+    way_in = _way_in(b, asked)
+    limit = b.when("HasStudioCidr", questions.given(questions.STUDIO_CIDRS))
+    for persona in PERSONAS:
+        answer = b.ask(persona.existing)
+        creates = b.when(f"Creates{persona.name}Role", Equals(answer, ""))
+        made = b.add(
+            role(
+                f"{persona.name}Role",
+                f"What a {persona.title} signs in with",
+                document(*way_in(persona)),
+                [
+                    *persona.may(home, asked),
+                    *_repository_statements(persona, keys, repositories),
+                    If(limit, _from_cidr(asked), NoValue),
+                ],
+                boundary_arn,
+                MaxSessionDuration=28800,
+            ),
+            when=creates,
+            accept={"MLOPS_READ": "Lists and describes that IAM can't narrow to a resource; nothing here writes."},
+        )
+        b.publish(persona.contract, If(creates, GetAtt(made, "Arn"), answer))
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-console.html
+        link = "https://signin.aws.amazon.com/switchrole?account=${AWS::AccountId}&roleName=mlops/platform/${Role}&displayName="
+        b.output(f"{persona.name}SignIn", f"Link that switches to the role of the {persona.title}.",
+                 Sub(link + persona.name, Role=Ref(made)), when=creates)  # fmt: skip
+
+
+def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
+    """Give the trust statements: a person's session carries the person's own name, whatever the way."""
+    saml = b.when("IsSaml", Equals(asked[questions.TRUST], "saml"))
+    center = b.when("IsIdentityCenter", Equals(asked[questions.TRUST], "identity-center"))
+    other = b.when("HasSignInAccount", questions.given(questions.SIGN_IN_ACCOUNT))
+    account = If(other, asked[questions.SIGN_IN_ACCOUNT], AccountId)
+    root = {"AWS": Sub("arn:${AWS::Partition}:iam::${Account}:root", Account=account)}
+
+    def take(sid: str, actions: Any, principal: Any, condition: dict[str, Any]) -> Statement:
+        return {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": actions, "Condition": condition}
+
+    # A user's session has the user's name, a role's session keeps the name it had: nobody can sign in as somebody else.
+    # aws:userid of a role session is ROLE-ID:SESSION-NAME,
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    keeps_name = {"StringLike": {"aws:userid": "*:${sts:RoleSessionName}"}}
+    users = take("Users", "sts:AssumeRole", root, {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}})
+    tags = {"StringEquals": {"aws:RequestTag/email": "${aws:PrincipalTag/email}"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["email"]}}  # fmt: skip
+
+    def statements(persona: Persona) -> list[Any]:
+        sets = [
+            Sub(f"arn:${{AWS::Partition}}:iam::${{Account}}:role/aws-reserved/sso.amazonaws.com/{place}AWSReservedSSO_"
+                f"${{PermissionSetPrefix}}{persona.name}_*", Account=account)
+            for place in ("", "*/")
+        ]  # fmt: skip
+        sessions = {**keeps_name, "ArnLike": {"aws:PrincipalArn": If(center, sets, [_any_role(account)])}}
+        federated = take("People", ["sts:AssumeRoleWithSAML", "sts:TagSession"], {"Federated": asked[questions.SAML_PROVIDER]},
+                         {"StringEquals": {"SAML:aud": asked[questions.SAML_AUDIENCE]}})  # fmt: skip
+        return [
+            If(saml, federated, take("Sessions", "sts:AssumeRole", root, sessions)),
+            If(saml, NoValue, If(center, take("OwnEmailAsTag", "sts:TagSession", root, {**tags, "ArnLike": {"aws:PrincipalArn": sets}}), users)),
+        ]
+
+    return statements
+
+
+def _any_role(account: Any) -> Sub:
+    return Sub("arn:${AWS::Partition}:iam::${Account}:role/*", Account=account)
+
+
+def _from_cidr(asked: Asked) -> Statement:
+    return deny("StudioOnlyFromOurNetwork", "sagemaker:CreatePresignedDomainUrl", "*",
+                {"NotIpAddress": {"aws:SourceIp": asked[questions.STUDIO_CIDRS]}})  # fmt: skip
+
+
+def _repository_statements(persona: Persona, keys: Keys, repositories: Repositories) -> list[Any]:
+    if not persona.owns:
+        return []
+    arns = {seed: GetAtt(made, "Arn") for seed, made in repositories.by_seed.items()}
+    others = [repository for seed, repository in arns.items() if seed != persona.owns]
+    read = ["codecommit:BatchGet*", "codecommit:Get*", "codecommit:GitPull", "codecommit:List*"]
+    write = ["codecommit:CreateBranch", "codecommit:CreateCommit", "codecommit:CreatePullRequest", "codecommit:GitPush",
+             "codecommit:MergePullRequestByFastForward", "codecommit:MergePullRequestBySquash",
+             "codecommit:MergePullRequestByThreeWay", "codecommit:PostCommentForPullRequest", "codecommit:PutFile",
+             "codecommit:UpdatePullRequestDescription", "codecommit:UpdatePullRequestStatus",
+             "codecommit:UpdatePullRequestTitle"]  # fmt: skip
+    through = {"StringEquals": {"kms:ViaService": Sub("codecommit.${AWS::Region}.${AWS::URLSuffix}")}}
+    return [
+        allow("OwnRepository", [*read, *write], arns[persona.owns]),
+        allow("OtherRepositories", read, others),
+        allow("KeyOfTheRepositories", USE, keys.arn, through),
+    ]
+
+
+def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
+    stack = Sub("arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*")
+    has_role = "HasDeploymentRole"
+    return [
+        allow("SeeTheStack", ["cloudformation:DescribeChangeSet", "cloudformation:DescribeEvents", "cloudformation:DescribeStackEvents",
+                              "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks",
+                              "cloudformation:DetectStackDrift", "cloudformation:GetTemplate",
+                              "cloudformation:ListChangeSets", "cloudformation:ListStackResources"], stack),
+        allow("PrepareUpgrades", ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"], stack),
+        allow("ReadRelease", ["cloudformation:GetTemplateSummary", "cloudformation:ListStacks",
+                              "cloudformation:ValidateTemplate"], "*"),
+        allow("ReadFacts", ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"],
+              arn("ssm", "parameter/mlops/infra/*")),
+        If(has_role, allow("UpgradeThroughTheRole", "cloudformation:ExecuteChangeSet", stack,
+                           {"ArnEquals": {"cloudformation:RoleArn": asked[questions.DEPLOYMENT_ROLE]}}), NoValue),
+        If(has_role, allow("HandOverTheRole", "iam:PassRole", asked[questions.DEPLOYMENT_ROLE],
+                           {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}), NoValue),
+    ]  # fmt: skip
+
+
+def _data_science_admin(home: Home, asked: Asked) -> list[Any]:
+    return [*_see_studio(home), allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("ds-admin"))]
+
+
+def _data_scientist(home: Home, asked: Asked) -> list[Any]:
+    owner = "aws:ResourceTag/mlops:owner"
+    by_tag = {"StringEquals": {owner: "${aws:PrincipalTag/email}"}}
+    by_name = {"StringLike": {"aws:userid": f"*:${{{owner}}}"}, "Null": {owner: "false"}}
+    return [
+        *_see_studio(home),
+        allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("*"), If("IsOwnerTag", by_tag, by_name)),
+    ]
+
+
+def _model_approver(home: Home, asked: Asked) -> list[Any]:
+    return [
+        allow("SeeTheRegistry", ["sagemaker:ListModelPackageGroups", "sagemaker:ListModelPackages"], "*"),
+        allow("ReadModels", ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup", "sagemaker:ListTags"],
+              [arn("sagemaker", "model-package/*"), arn("sagemaker", "model-package-group/*")]),
+        allow("DecideOnModels", "sagemaker:UpdateModelPackage", arn("sagemaker", "model-package/*"),
+              {"StringEquals": {"sagemaker:ModelApprovalStatus": ["Approved", "Rejected"]}}),
+        allow("SeeDeployments", "codepipeline:ListPipelines", "*"),
+        allow("ReadDeployments", ["codepipeline:GetPipeline", "codepipeline:GetPipelineExecution", "codepipeline:GetPipelineState",
+                                  "codepipeline:ListActionExecutions", "codepipeline:ListPipelineExecutions"],
+              arn("codepipeline", "*-deploy")),
+        allow("DecideOnProduction", "codepipeline:PutApprovalResult", arn("codepipeline", "*-deploy/ApproveProduction/*")),
+    ]  # fmt: skip
+
+
+def _ml_engineer(home: Home, asked: Asked) -> list[Any]:
+    return [
+        allow("SeePipelines", ["codebuild:ListProjects", "codepipeline:ListPipelines"], "*"),
+        allow("ReadPipelines", ["codepipeline:GetPipeline", "codepipeline:GetPipelineExecution", "codepipeline:GetPipelineState",
+                                "codepipeline:ListActionExecutions", "codepipeline:ListPipelineExecutions"],
+              [arn("codepipeline", "*-build"), arn("codepipeline", "*-deploy")]),
+        allow("ReadBuilds", ["codebuild:BatchGetBuilds", "codebuild:BatchGetProjects", "codebuild:ListBuildsForProject"],
+              arn("codebuild", "project/*")),
+        allow("ReadBuildLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], arn("logs", "log-group:/mlops/*")),
+    ]  # fmt: skip
+
+
+def _see_studio(home: Home) -> list[Statement]:
+    return [
+        allow("SeeStudio", ["sagemaker:ListApps", "sagemaker:ListDomains", "sagemaker:ListSpaces", "sagemaker:ListUserProfiles"], "*"),
+        allow("ReadStudio", ["sagemaker:DescribeDomain", "sagemaker:DescribeUserProfile"], [home.domain_arn, home.profile("*")]),
+    ]  # fmt: skip
+
+
+PERSONAS = (
+    Persona("FullStackDeveloper", "full stack developer", "mlops-cfn", contracts.FULL_STACK_DEVELOPER_ROLE_ARN, _full_stack_developer),
+    Persona("DataScienceAdmin", "data science admin", "", contracts.DATA_SCIENCE_ADMIN_ROLE_ARN, _data_science_admin),
+    Persona("DataScientist", "data scientist", "seedcode-repo", contracts.DATA_SCIENTIST_ROLE_ARN, _data_scientist),
+    Persona("ModelApprover", "model approver", "", contracts.MODEL_APPROVER_ROLE_ARN, _model_approver),
+    Persona("MlEngineer", "ML engineer", "mlops-cicd", contracts.ML_ENGINEER_ROLE_ARN, _ml_engineer),
+)

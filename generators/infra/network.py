@@ -1,0 +1,181 @@
+"""Network: a VPC with private subnets and no way to the internet, or an existing one; security groups; flow logs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import troposphere
+from troposphere import Cidr, Equals, GetAtt, If, Join, NoValue, Ref, Region, Select, Split, Sub, Tags
+from troposphere.cloudformation import CustomResource
+from troposphere.ec2 import (
+    VPC,
+    FlowLog,
+    RouteTable,
+    SecurityGroup,
+    SecurityGroupEgress,
+    SecurityGroupIngress,
+    SecurityGroupRule,
+    Subnet,
+    SubnetRouteTableAssociation,
+)
+from troposphere.logs import LogGroup
+from troposphere.ssm import Parameter as SsmParameter
+
+from generators.infra import questions
+from generators.infra.encryption import Keys
+from generators.infra.questions import Asked
+from generators.infra.services import ENDPOINTS
+from generators.kit import contracts, regions
+from generators.kit.builder import Builder
+from generators.kit.functions import Surroundings, helper_function
+from generators.kit.iam import allow, role, trust
+
+# A group without any egress rule of its own is given one to everywhere; this one matches nothing.
+NOWHERE = SecurityGroupRule(
+    CidrIp="255.255.255.255/32", IpProtocol="icmp", FromPort=252, ToPort=86, Description="Keeps AWS from adding a rule to anywhere"
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Where Studio, jobs and endpoints live. `published_subnets` is the SSM parameter with the ids, comma-separated."""
+
+    vpc_id: Any
+    subnet_ids: Any
+    published_subnets: SsmParameter
+    compute: SecurityGroup
+    vpce: SecurityGroup
+    route_table: RouteTable
+
+
+def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, around: Surroundings) -> Network:
+    """Add the network."""
+    facts = _facts(b, asked, around)
+    vpc_id, subnet_ids, table = _vpc(b, asked, facts)
+    compute, vpce = _security_groups(b, asked, vpc_id, facts)
+    _flow_logs(b, asked, keys, boundary)
+    b.publish(contracts.VPC_ID, vpc_id)
+    published = b.publish(contracts.SUBNET_IDS, Join(",", subnet_ids))
+    b.publish(contracts.COMPUTE_SECURITY_GROUP_ID, Ref(compute))
+    b.publish(contracts.VPCE_SECURITY_GROUP_ID, Ref(vpce))
+    return Network(vpc_id, subnet_ids, published, compute, vpce, table)
+
+
+def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
+    b.mapping("Regions", {
+        region.name: {"Zones": ",".join(region.zones), "Registries": list(region.registries)}
+        for region in regions.launch_regions()
+    })  # fmt: skip
+    has_zones = b.when("HasZones", questions.given(questions.ZONE_IDS))
+    look_up = helper_function(
+        b,
+        "network_facts",
+        "Tells which zones serve every endpoint of the platform, and the id of the S3 prefix list",
+        [allow("ReadRegion", ["ec2:DescribeAvailabilityZones", "ec2:DescribeManagedPrefixLists",
+                              "ec2:DescribeVpcEndpointServices"], "*")],
+        around,
+        timeout=60,
+        accept={"MLOPS_READ": "EC2 describes take no resource; the function reads and never writes."},
+    )  # fmt: skip
+    return b.add(
+        CustomResource(
+            "NetworkFacts",
+            ServiceToken=GetAtt(look_up.function, "Arn"),
+            ServiceTimeout=120,
+            Region=Region,
+            ZonesWanted=Ref("SubnetCount"),
+            ZonesGiven=If(has_zones, asked[questions.ZONE_IDS], ""),
+            ZonesPreferred=troposphere.FindInMap("Regions", Region, "Zones"),
+            Services=[Sub(endpoint.service) for endpoint in ENDPOINTS if endpoint.core],
+        )
+    )
+
+
+def _vpc(b: Builder, asked: Asked, facts: CustomResource) -> tuple[Any, Any, RouteTable]:
+    new = asked.creates_vpc
+    third = b.when("CreatesThirdSubnet", troposphere.And(troposphere.Condition(new), Equals(asked[questions.SUBNET_COUNT], "3")))
+    vpc = b.add(
+        VPC("Vpc", CidrBlock=asked[questions.VPC_CIDR], EnableDnsSupport=True, EnableDnsHostnames=True, Tags=_named("vpc")), when=new
+    )
+    table = b.add(RouteTable("PrivateRouteTable", VpcId=Ref(vpc), Tags=_named("private")), when=new)
+    subnets = []
+    for index, letter in enumerate("ABC"):
+        when = third if letter == "C" else new
+        subnet = b.add(
+            Subnet(
+                f"Subnet{letter}",
+                VpcId=Ref(vpc),
+                AvailabilityZoneId=GetAtt(facts, f"Zone{letter}"),
+                CidrBlock=Select(index, Cidr(asked[questions.VPC_CIDR], 3, 12)),
+                MapPublicIpOnLaunch=False,
+                Tags=_named(f"private-{letter.lower()}"),
+            ),
+            when=when,
+        )
+        b.add(
+            SubnetRouteTableAssociation(f"Subnet{letter}Routes", SubnetId=Ref(subnet), RouteTableId=Ref(table)), when=when
+        )
+        subnets.append(subnet)
+    ids = [Ref(subnets[0]), Ref(subnets[1]), If(third, Ref(subnets[2]), NoValue)]
+    existing = Split(",", asked[questions.EXISTING_SUBNETS])
+    return If(new, Ref(vpc), asked[questions.EXISTING_VPC]), If(new, ids, existing), table
+
+
+def _security_groups(b: Builder, asked: Asked, vpc_id: Any, facts: CustomResource) -> tuple[SecurityGroup, SecurityGroup]:
+    compute = b.add(
+        SecurityGroup("ComputeSecurityGroup", GroupDescription="Studio apps, jobs and builds", VpcId=vpc_id,
+                      SecurityGroupEgress=[NOWHERE], Tags=_named("compute"))
+    )  # fmt: skip
+    vpce = b.add(
+        SecurityGroup("VpceSecurityGroup", GroupDescription="VPC endpoints", VpcId=vpc_id,
+                      SecurityGroupEgress=[NOWHERE], Tags=_named("vpce"))
+    )  # fmt: skip
+    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    # Studio's apps and kernels, and the workers of a distributed job, talk to each other on these ports:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-and-internet-access.html
+    between = {"IpProtocol": "tcp", "FromPort": 8192, "ToPort": 65535}
+    own = GetAtt(compute, "GroupId")
+    vpce_id = GetAtt(vpce, "GroupId")
+    b.add(SecurityGroupIngress("VpceFromCompute", GroupId=vpce_id, SourceSecurityGroupId=own,
+                               Description="HTTPS from Studio, jobs and builds", **https))  # fmt: skip
+    b.add(SecurityGroupEgress("ComputeToVpce", GroupId=own, DestinationSecurityGroupId=vpce_id,
+                              Description="HTTPS to the VPC endpoints", **https))  # fmt: skip
+    b.add(SecurityGroupEgress("ComputeToS3", GroupId=own, DestinationPrefixListId=GetAtt(facts, "S3PrefixListId"),
+                              Description="HTTPS to S3 through the gateway endpoint", **https))  # fmt: skip
+    b.add(SecurityGroupIngress("ComputeFromCompute", GroupId=own, SourceSecurityGroupId=own,
+                               Description="Apps and workers among each other", **between))  # fmt: skip
+    b.add(SecurityGroupEgress("ComputeToCompute", GroupId=own, DestinationSecurityGroupId=own,
+                              Description="Apps and workers among each other", **between))  # fmt: skip
+    hub = b.when("HasExistingEndpoints", questions.given(questions.EXISTING_ENDPOINTS_CIDR))
+    b.add(SecurityGroupEgress("ComputeToExistingEndpoints", GroupId=own, CidrIp=asked[questions.EXISTING_ENDPOINTS_CIDR],
+                              Description="HTTPS to endpoints that exist already", **https), when=hub)  # fmt: skip
+    return compute, vpce
+
+
+def _flow_logs(b: Builder, asked: Asked, keys: Keys, boundary: Any) -> None:
+    wanted = b.when(
+        "HasFlowLogs", troposphere.And(troposphere.Condition(asked.creates_vpc), Equals(asked[questions.FLOW_LOGS], "yes"))
+    )
+    logs = b.add(
+        LogGroup("FlowLogGroup", KmsKeyId=keys.arn, RetentionInDays=Ref("LogRetentionInDays")), when=wanted, holds_data=True
+    )
+    writer = b.add(
+        role(
+            "FlowLogRole",
+            "Writes the flow logs of the VPC",
+            trust("vpc-flow-logs.amazonaws.com"),
+            [allow("WriteFlowLogs", ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], GetAtt(logs, "Arn"))],
+            boundary,
+        ),
+        when=wanted,
+    )
+    b.add(
+        FlowLog("VpcFlowLog", ResourceId=Ref("Vpc"), ResourceType="VPC", TrafficType="ALL", MaxAggregationInterval=60,
+                LogDestinationType="cloud-watch-logs", LogGroupName=Ref(logs), DeliverLogsPermissionArn=GetAtt(writer, "Arn")),
+        when=wanted,
+    )  # fmt: skip
+
+
+def _named(what: str) -> Tags:
+    return Tags(Name=Sub(f"${{AWS::StackName}}-{what}"))

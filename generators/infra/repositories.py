@@ -1,0 +1,51 @@
+"""The three repositories of the platform, one for each persona that owns code, seeded at creation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from troposphere import GetAtt
+from troposphere.codecommit import S3, Code, Repository
+
+from generators.infra.encryption import Keys
+from generators.kit import contracts, publishing
+from generators.kit.builder import Builder
+from generators.kit.contracts import Contract
+from generators.kit.naming import unique
+
+SEEDS = (
+    ("MlopsCfnRepository", "mlops-cfn", "Templates of the platform; owner: full stack developer", contracts.MLOPS_CFN_REPOSITORY),
+    ("MlopsCicdRepository", "mlops-cicd", "CI/CD jobs; owner: ML engineer", contracts.MLOPS_CICD_REPOSITORY),
+    ("SeedcodeRepository", "seedcode-repo", "Seed code; owner: data scientists", contracts.SEEDCODE_REPOSITORY),
+)
+
+
+@dataclass(frozen=True)
+class Repositories:
+    """The repositories by seed name."""
+
+    by_seed: dict[str, Repository]
+
+
+def build(b: Builder, keys: Keys) -> Repositories:
+    """Add the repositories. A seed is used at creation only; a new version never overwrites what people changed."""
+    return Repositories({seed: _repository(b, keys, title, seed, what, contract) for title, seed, what, contract in SEEDS})
+
+
+def _repository(b: Builder, keys: Keys, title: str, seed: str, what: str, contract: Contract) -> Repository:
+    repository = b.add(
+        Repository(
+            title,
+            RepositoryName=unique(seed),
+            RepositoryDescription=what,
+            KmsKeyId=keys.arn,
+            Code=Code(
+                BranchName="main",
+                S3=S3(Bucket=publishing.assets_bucket(), Key=publishing.release_prefix() + publishing.seed_key(seed)),
+            ),
+        ),
+        holds_data=True,
+        accept={"MLOPS_NAME": "CodeCommit asks for a name; it ends in the stack's own id, so that a retained one never collides."},
+    )
+    b.publish(contract, GetAtt(repository, "Name"))
+    return repository

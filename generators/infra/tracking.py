@@ -1,0 +1,59 @@
+"""Experiment tracking: none, an MLflow App, or an MLflow tracking server. Its artifacts stay in our own bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from troposphere import And, Condition, Equals, GetAtt, If, Not, Or, Ref, Sub
+from troposphere.sagemaker import MlflowApp, MlflowTrackingServer
+
+from generators.infra import questions
+from generators.infra.encryption import USE, Keys, Store
+from generators.infra.questions import Asked
+from generators.kit import contracts, regions
+from generators.kit.builder import Builder
+from generators.kit.iam import allow, arn, role, trust
+from generators.kit.naming import unique
+from generators.kit.storage import objects
+
+
+def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> Any:
+    """Add what was chosen, and give a text that says what there is."""
+    choice = asked[questions.TRACKING]
+    offered = regions.offers("AWS::SageMaker::MlflowApp")
+    app = b.when("IsMlflowApp", And(Equals(choice, "MlflowApp"), offered))
+    server = b.when("IsTrackingServer", Equals(choice, "TrackingServer"))
+    lacking = b.when("IsMlflowAppMissing", And(Equals(choice, "MlflowApp"), Not(Condition(app))))
+    has = b.when("HasTracking", Or(Condition(app), Condition(server)))
+    runs_as = b.add(
+        role(
+            "TrackingRole",
+            "What MLflow uses to keep artifacts",
+            trust("sagemaker.amazonaws.com", source=arn("sagemaker", "*")),
+            [
+                allow("KeepArtifacts", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], objects(store.artifacts, "mlflow/")),
+                allow("ListArtifacts", "s3:ListBucket", GetAtt(store.artifacts, "Arn"), {"StringLike": {"s3:prefix": "mlflow/*"}}),
+                allow("EncryptArtifacts", USE, keys.arn, {"StringEquals": {"kms:ViaService": Sub("s3.${AWS::Region}.${AWS::URLSuffix}")}}),
+            ],
+            boundary,
+        ),
+        when=has,
+    )
+    where = Sub("s3://${ArtifactsBucket}/mlflow")
+    name = {"MLOPS_NAME": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."}
+    b.add(
+        MlflowApp("TrackingApp", Name=unique("mlops"), ArtifactStoreUri=where, RoleArn=GetAtt(runs_as, "Arn"),
+                  ModelRegistrationMode="AutoModelRegistrationDisabled"),
+        when=app, holds_data=True, accept=name,
+    )  # fmt: skip
+    b.add(
+        MlflowTrackingServer("TrackingServer", TrackingServerName=unique("mlops"), ArtifactStoreUri=where,
+                             RoleArn=GetAtt(runs_as, "Arn"), TrackingServerSize="Small", AutomaticModelRegistration=False),
+        when=server, holds_data=True, accept=name,
+    )  # fmt: skip
+    mlflow = If(app, GetAtt("TrackingApp", "Arn"), GetAtt("TrackingServer", "TrackingServerArn"))
+    b.publish(contracts.TRACKING_ARN, mlflow, when=has)
+    none = If(lacking, "MLflow Apps are not offered in this region; choose TrackingServer or None.", "None")
+    return If(app, GetAtt("TrackingApp", "Arn"), If(server, Ref("TrackingServer"), none))
+
+

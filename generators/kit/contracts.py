@@ -1,0 +1,46 @@
+"""Values that one template publishes and others consume. One `Contract`, one `publish`, one `consume`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INFRA = "/mlops/infra"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A promise: output and export `name`, SSM parameter `ssm`. `many` says that the value is a comma-separated list."""
+
+    name: str
+    ssm: str
+    description: str
+    many: bool = False
+
+
+def infra(name: str, description: str, many: bool = False) -> Contract:
+    """Make a contract of the base stack; the SSM path is the name in kebab case."""
+    kebab = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+    return Contract(name, f"{INFRA}/{kebab}", description, many)
+
+
+VPC_ID = infra("VpcId", "VPC that Studio, jobs and builds run in.")
+SUBNET_IDS = infra("SubnetIds", "Private subnets of the platform, one a zone.", many=True)
+COMPUTE_SECURITY_GROUP_ID = infra("ComputeSecurityGroupId", "Security group of Studio apps, jobs and builds.")
+VPCE_SECURITY_GROUP_ID = infra("VpceSecurityGroupId", "Security group of the VPC endpoints.")
+PLATFORM_KEY_ARN = infra("PlatformKeyArn", "Key that encrypts what belongs to the platform as a whole.")
+ARTIFACTS_BUCKET_NAME = infra("ArtifactsBucketName", "Bucket of the platform's own artifacts.")
+ACCESS_LOG_BUCKET_NAME = infra("AccessLogBucketName", "Bucket that receives the access logs of the platform's buckets.")
+ASSETS_BUCKET_PREFIX = infra("AssetsBucketPrefix", "Prefix of the buckets with the published release.")
+DOMAIN_ID = infra("DomainId", "SageMaker Studio domain.")
+PERMISSIONS_BOUNDARY_ARN = infra("PermissionsBoundaryArn", "Boundary that every role made later must carry.")
+PYPI_DOMAIN_NAME = infra("PypiDomainName", "CodeArtifact domain of the private package index.")
+PYPI_REPOSITORY_NAME = infra("PypiRepositoryName", "CodeArtifact repository that pip installs from.")
+TRACKING_ARN = infra("TrackingArn", "MLflow App or tracking server of the platform.")
+MLOPS_CFN_REPOSITORY = infra("MlopsCfnRepositoryName", "Repository with the platform's templates; owner: full stack developer.")
+MLOPS_CICD_REPOSITORY = infra("MlopsCicdRepositoryName", "Repository with the CI/CD jobs; owner: ML engineer.")
+SEEDCODE_REPOSITORY = infra("SeedcodeRepositoryName", "Repository with the seed code; owner: data scientists.")
+DATA_SCIENTIST_ROLE_ARN = infra("DataScientistRoleArn", "Role a data scientist signs in with.")
+DATA_SCIENCE_ADMIN_ROLE_ARN = infra("DataScienceAdminRoleArn", "Role a data science admin signs in with.")
+MODEL_APPROVER_ROLE_ARN = infra("ModelApproverRoleArn", "Role a model approver signs in with.")
+ML_ENGINEER_ROLE_ARN = infra("MlEngineerRoleArn", "Role an ML engineer signs in with.")
+FULL_STACK_DEVELOPER_ROLE_ARN = infra("FullStackDeveloperRoleArn", "Role a full stack developer signs in with.")

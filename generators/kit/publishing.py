@@ -1,0 +1,109 @@
+"""Where the bytes come from: version, object keys, and the one function for each URL. Makes no AWS call."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from troposphere import Sub
+
+from generators.kit.errors import BadVersion
+from generators.kit.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS_BUCKET = "${AssetsBucketPrefix}-${AWS::Region}"
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html (partitions); console hosts differ by partition.
+PARTITIONS = {
+    "aws": ("amazonaws.com", "console.aws.amazon.com"),
+    "aws-cn": ("amazonaws.com.cn", "console.amazonaws.cn"),
+    "aws-us-gov": ("amazonaws.com", "console.amazonaws-us-gov.com"),
+}
+
+
+@cache
+def _project() -> dict[str, object]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def version() -> str:
+    """Give the version; it lives in pyproject.toml alone."""
+    project = _project()["project"]
+    assert isinstance(project, dict)
+    found = str(project["version"])
+    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", found):
+        raise BadVersion(found)
+    return found
+
+
+def is_stable(wanted: str | None = None) -> bool:
+    """Tell whether a version is stable, so that `latest/` may point to it."""
+    return re.fullmatch(r"\d+\.\d+\.\d+", wanted or version()) is not None
+
+
+def configured_prefix() -> str:
+    """Give the configured prefix of the published buckets, empty while nobody owns one."""
+    tool = _project()["tool"]
+    assert isinstance(tool, dict)
+    return str(tool["mlops"]["assets-bucket-prefix"])
+
+
+def release_prefix() -> str:
+    """Give the immutable folder of this version in every published bucket."""
+    return f"v{version()}/"
+
+
+def template_key(name: str) -> str:
+    """Give the key of a template, below the release prefix."""
+    return f"templates/{name}.yaml"
+
+
+def function_key(name: str) -> str:
+    """Give the key of a function's zip, below the release prefix."""
+    return f"functions/{name}.zip"
+
+
+def seed_key(name: str) -> str:
+    """Give the key of a repository's seed, below the release prefix."""
+    return f"seeds/{name}.zip"
+
+
+def assets_bucket() -> Sub:
+    """Give the published bucket of the stack's own region."""
+    return Sub(ASSETS_BUCKET)
+
+
+def partition(region: str) -> str:
+    """Give the partition of a region."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get("us-gov" if region.startswith("us-gov") else region[:2], "aws")
+
+
+def bucket_name(prefix: str, region: str) -> str:
+    """Give the name of the published bucket of a region."""
+    return f"{prefix}-{region}"
+
+
+def template_url(stack: Stack, prefix: str, region: str) -> str:
+    """Give the HTTPS URL of a published template, as CloudFormation takes it."""
+    suffix = PARTITIONS[partition(region)][0]
+    key = quote(release_prefix() + template_key(stack.name))
+    return f"https://{bucket_name(prefix, region)}.s3.{region}.{suffix}/{key}"
+
+
+def launch_url(stack: Stack, prefix: str, region: str) -> str:
+    """Give the quick-create link of a template.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stacks-quick-create-links.html"""
+    assert stack.launch is not None
+    filled = {"AssetsBucketPrefix": prefix, **stack.launch.prefill}
+    query = {
+        "templateURL": template_url(stack, prefix, region),
+        "stackName": f"{stack.launch.stack_name}-{version().replace('.', '-')}",
+        **{f"param_{name}": value for name, value in filled.items()},
+    }
+    console = PARTITIONS[partition(region)][1]
+    return f"https://{region}.{console}/cloudformation/home?region={region}#/stacks/create/review?{urlencode(query)}"

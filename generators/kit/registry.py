@@ -1,0 +1,89 @@
+"""The folder is the list: every module or package in generators/ is a generator, every folder in lambdas/ a function."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from generators.kit import render
+from generators.kit.builder import Builder
+from generators.kit.errors import DuplicateName, MissingCard, UnpublishedContract
+from generators.kit.publishing import ROOT
+from generators.kit.stack import Stack
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A card, its build function, and where both stand (a path from the root, for line 1 and Metadata)."""
+
+    stack: Stack
+    build: Callable[[Builder], None]
+    source: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A rendered template: the builder that made it, its dict and its bytes."""
+
+    generator: Generator
+    builder: Builder
+    body: dict[str, Any]
+    text: str
+
+    @property
+    def stack(self) -> Stack:
+        """Give the card."""
+        return self.generator.stack
+
+    @property
+    def path(self) -> Path:
+        """Give the committed file."""
+        return ROOT / "templates" / f"{self.stack.name}.yaml"
+
+
+def discover(folder: Path | None = None) -> list[Generator]:
+    """Find every generator in a folder, sorted by template name. Raises on a missing card or a name used twice."""
+    folder = folder or ROOT / "generators"
+    found: dict[str, Generator] = {}
+    for path in sorted(folder.iterdir()):
+        is_module = path.suffix == ".py" or (path / "__init__.py").is_file()
+        if not is_module or path.name.startswith(("_", ".")) or path.name == "kit":
+            continue
+        module = importlib.import_module(f"{folder.name}.{path.stem}")
+        source = f"{folder.name}/{path.name}" + ("" if path.suffix else "/__init__.py")
+        for needed in ("STACK", "build"):
+            if not hasattr(module, needed):
+                raise MissingCard(source, needed)
+        if module.STACK.name in found:
+            raise DuplicateName("template", module.STACK.name, source)
+        found[module.STACK.name] = Generator(module.STACK, module.build, source)
+    return [found[name] for name in sorted(found)]
+
+
+def render_all(generators: list[Generator]) -> list[Rendered]:
+    """Render every template, and hold each consumed contract against what its needs publish."""
+    rendered = [_render(generator) for generator in generators]
+    published = {item.stack.name: set(item.builder.published) for item in rendered}
+    for item in rendered:
+        offered = set().union(*(published.get(need, set()) for need in item.stack.needs))
+        for contract in item.builder.consumed:
+            if contract not in offered:
+                raise UnpublishedContract(contract.name, item.stack.name, item.stack.needs)
+    return rendered
+
+
+@cache
+def rendered() -> tuple[Rendered, ...]:
+    """Render this project's templates once in a process."""
+    return tuple(render_all(discover()))
+
+
+def _render(generator: Generator) -> Rendered:
+    builder = Builder(generator.stack, generator.source)
+    generator.build(builder)
+    body = builder.finish()
+    return Rendered(generator, builder, body, render.to_yaml(body, generator.source))

@@ -1,0 +1,97 @@
+"""Find the zones that serve every endpoint. Zones are told by id: names mean other zones in other accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Lacks = Mapping[str, Sequence[str]]  # for every zone of the account, sorted, the services it does not have
+
+
+class NoFacts(Exception):
+    """The facts cannot be told; the text, which ends with the mend, becomes the reason that the stack shows."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the template asks for; zones are ids."""
+
+    region: str
+    wanted: int
+    given: tuple[str, ...]
+    preferred: tuple[str, ...]
+    services: tuple[str, ...]
+
+
+def read(properties: Mapping[str, Any]) -> Asked:
+    """Read the properties. Raises NoFacts."""
+    texts: list[Any] = [properties.get(name) for name in ("Region", "ZonesWanted", "ZonesGiven", "ZonesPreferred")]
+    services = properties.get("Services")
+    names: list[Any] = services if isinstance(services, list) else [None]
+    if not names or not all(isinstance(text, str) for text in (*texts, *names)) or texts[1] not in ("2", "3"):
+        raise NoFacts("Region and zones have to be texts, ZonesWanted 2 or 3, Services names: mend the template.")
+    return Asked(texts[0], int(texts[1]), comma(texts[2]), comma(texts[3]), tuple(dict.fromkeys(names)))
+
+
+def comma(text: object) -> tuple[str, ...]:
+    """Split a list separated by commas; what is no text is an empty list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else ()
+
+
+def look_up(client: Any, services: Sequence[str]) -> tuple[Lacks, list[str]]:
+    """Ask EC2 which services each zone lacks, and which the whole region."""
+    # A filter and not ServiceNames, which fails as a whole on one name that the region does not have.
+    wanted = {"service-name": list(services), "service-type": ["Interface"]}
+    details = _pages(client, "describe_vpc_endpoint_services", "ServiceDetails", wanted)
+    served = {detail["ServiceName"]: detail["AvailabilityZones"] for detail in details}
+    offered = [service for service in services if service in served]
+    lacks = {
+        zone["ZoneId"]: [service for service in offered if zone["ZoneName"] not in served[service]]
+        for zone in client.describe_availability_zones()["AvailabilityZones"]
+        if (zone["State"], zone["ZoneType"]) == ("available", "availability-zone")
+        and zone["OptInStatus"] in ("opt-in-not-required", "opted-in")
+    }
+    return dict(sorted(lacks.items())), [service for service in services if service not in served]
+
+
+def s3_prefix_list(client: Any, region: str) -> str:
+    """Give the id of the prefix list of S3. Raises NoFacts."""
+    name = f"com.amazonaws.{region}.s3"
+    for one in _pages(client, "describe_managed_prefix_lists", "PrefixLists", {"prefix-list-name": [name]}):
+        if one["PrefixListName"] == name:  # compared again, since filters take wildcards
+            return str(one["PrefixListId"])
+    raise NoFacts(f"EC2 shows no prefix list {name}, without which no security group lets S3 through: check Region.")
+
+
+def check_given(lacks: Lacks, asked: Asked, *, stands: bool) -> None:
+    """Refuse zones that a person gave and that cannot be used; what `stands` is only counted. Raises NoFacts."""
+    problems = []
+    if len(asked.given) < asked.wanted:
+        problems.append(f"{len(asked.given)} zones are given for {asked.wanted} subnets")
+    for zone in () if stands else dict.fromkeys(asked.given):
+        if asked.given.count(zone) > 1:
+            problems.append(f"{zone} is given twice")
+        if zone not in lacks:
+            problems.append(f"{zone} does not exist here")
+        elif lacks[zone]:
+            problems.append(f"{zone} does not serve {', '.join(lacks[zone])}")
+    if problems:
+        told, exist = "; ".join(problems), ", ".join(lacks)
+        raise NoFacts(f"{told}. The zones of this account are {exist}: change AvailabilityZoneIds.")
+
+
+def choose(lacks: Lacks, asked: Asked, kept: Sequence[str]) -> tuple[str, ...]:
+    """Choose zones, those kept first: three if they serve, so that a later third subnet moves none. Raises NoFacts."""
+    serving = [zone for zone in lacks if not lacks[zone]]
+    chosen = tuple(dict.fromkeys([*kept, *(zone for zone in asked.preferred if zone in serving), *serving]))[:3]
+    if len(chosen) < asked.wanted:
+        why = "; ".join(f"{zone} lacks {', '.join(lacks[zone])}" for zone in lacks if lacks[zone]) or "no others exist"
+        raise NoFacts(f"{asked.wanted} zones are wanted and {len(serving)} serve every endpoint; {why}. Lower "
+                      "SubnetCount, or do without these endpoints and set AvailabilityZoneIds.")  # fmt: skip
+    return chosen
+
+
+def _pages(client: Any, call: str, key: str, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    wanted = [{"Name": name, "Values": values} for name, values in filters.items()]
+    return [one for page in client.get_paginator(call).paginate(Filters=wanted) for one in page[key]]

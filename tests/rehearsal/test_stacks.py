@@ -1,0 +1,257 @@
+"""What the emulated CloudFormation makes of templates: real server, real functions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from rehearsal.client import Emulator
+from rehearsal.errors import TrialFailed
+from rehearsal.stack_trial import trial
+
+from tests.rehearsal.published import REGIONS, TEMPLATES
+
+_names = (f"stack-{number}" for number in itertools.count())
+
+
+def resource(type_name: str, properties: Mapping[str, Any], **attributes: Any) -> dict[str, Any]:
+    return {"Type": type_name, "Properties": properties, **attributes}
+
+
+REPOSITORY = "AWS::CodeCommit::Repository"
+PARAMETER = "AWS::SSM::Parameter"
+
+
+class Stack:
+    """A stack from a template given as Python; every call waits."""
+
+    def __init__(self, account: Emulator, resources: Mapping[str, Any], region: str = "us-east-1", **sections: Any) -> None:
+        self.account, self.region, self.name = account, region, next(_names)
+        self.api = account.client("cloudformation", region)
+        body = json.dumps({"Resources": resources, **sections})
+        self.id = self.api.create_stack(StackName=self.name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])["StackId"]
+        self.status = self.wait()
+
+    def wait(self) -> str:
+        while (status := self.api.describe_stacks(StackName=self.id)["Stacks"][0]["StackStatus"]).endswith("_IN_PROGRESS"):
+            pass
+        return str(status)
+
+    def update(self, resources: Mapping[str, Any], **sections: Any) -> str:
+        self.api.update_stack(StackName=self.name, TemplateBody=json.dumps({"Resources": resources, **sections}))
+        return self.wait()
+
+    def delete(self) -> str:
+        self.api.delete_stack(StackName=self.name)
+        return self.wait()
+
+    def left(self) -> dict[str, dict[str, Any]]:
+        return {r["logical_id"]: r for r in self.account.resources() if r["stack_id"] == self.id}
+
+    def reasons(self) -> str:
+        events = self.api.describe_stack_events(StackName=self.id)["StackEvents"]
+        return "\n".join(e.get("ResourceStatusReason", "") for e in events if e["ResourceStatus"].endswith("FAILED"))
+
+
+def test_mixed_template_comes_changes_and_goes_in_two_regions(account: Emulator) -> None:
+    for region in REGIONS:
+        url = f"https://assets-{region}.s3.{region}.amazonaws.com/v1/mixed.yaml"
+        given = {"CodeBucket": f"assets-{region}", "Tracking": "MlflowApp"}
+        went = trial(account.endpoint, url, given, {"Greeting": "bye", "RetentionDays": "60"}, region)
+        kinds = {row.logical_id: row.kind for row in went.rows}
+        assert kinds["Vpc"] == kinds["Greetings"] == "live"
+        assert kinds["StudioDomain"] == kinds["SageMakerEndpoint"] == kinds["FlowLog"] == "recorded"
+        # The mapping switches off what eu-south-1 lacks: conditions see pseudo parameters and Fn::FindInMap.
+        assert {"Budget", "TrackingApp"} <= set(kinds) if region == "us-east-1" else not {"Budget", "TrackingApp"} & set(kinds)
+        assert went.outputs["Greeting"] == "hello, world"
+        assert went.outputs["DomainId"].startswith("d-")
+        assert went.outputs["RepositoryArn"] == f"arn:aws:codeartifact:{region}:123456789012:repository/mlops/python"
+        assert went.retained == ("ArtifactsBucket", "Key")
+    operations = account.ledger()["operations"]
+    updates = [o for o in operations if o["stack"].startswith("trial-") and o["phase"] == "UPDATE_IN_PROGRESS"]
+    changed = {call["logical_id"] for call in updates[0]["calls"] if call["outcome"] == "done"}
+    assert changed == {"FlowLogGroup", "Greetings"}
+    assert updates[0]["live"]["AWS::IAM::Role"] == 3
+    assert account.ledger()["ignored"] == []
+
+
+def test_trial_names_the_first_resource_that_failed(account: Emulator) -> None:
+    url = "https://assets-us-east-1.s3.amazonaws.com/v1/mixed.yaml"
+    given = {"CodeBucket": "assets-us-east-1", "Greeting": "fail"}
+    with pytest.raises(TrialFailed, match="create: ROLLBACK_COMPLETE because of Greetings: asked to fail"):
+        trial(account.endpoint, url, given, {}, "us-east-1")
+
+
+def test_both_forms_of_template_url_are_validated(account: Emulator) -> None:
+    api = account.client("cloudformation")
+    for host in (f"{account.endpoint}/assets-us-east-1", "https://assets-us-east-1.s3.us-east-1.amazonaws.com",
+                 "https://assets-us-east-1.s3.us-east-1.amazonaws.com.cn"):  # fmt: skip
+        told = api.validate_template(TemplateURL=f"{host}/v1/mixed.yaml")
+        assert "CAPABILITY_IAM" in told["Capabilities"]
+    with pytest.raises(ClientError, match="AWS::SageMaker::MlflowApp"):  # as AWS: whatever the conditions say
+        account.client("cloudformation", "eu-south-1").validate_template(
+            TemplateURL=f"{account.endpoint}/assets-eu-south-1/v1/mixed.yaml"
+        )
+
+
+def test_schema_violation_names_every_path_and_rolls_back(account: Emulator) -> None:
+    stack = Stack(account, {
+        "Fine": resource(REPOSITORY, {"RepositoryName": "fine"}),
+        "Kept": resource(REPOSITORY, {"RepositoryName": "kept"}, DeletionPolicy="Retain"),
+        "Once": resource(REPOSITORY, {"RepositoryName": "once"}, DeletionPolicy="RetainExceptOnCreate"),
+        "Wrong": resource("AWS::EC2::FlowLog", {"ResourceId": "x", "TrafficTyp": "ALL", "ResourceType": "Vpc",
+                                                "Tags": [{"Key": "k"}]}, DependsOn=["Fine", "Kept", "Once"]),
+    })  # fmt: skip
+    assert stack.status == "ROLLBACK_COMPLETE"
+    for path in ("#/TrafficTyp: extraneous", '#/ResourceType: "Vpc" is not one of', "#/Tags/0: required key [Value]"):
+        assert path in stack.reasons()
+    assert set(stack.left()) == {"Kept"}
+
+
+def test_live_types_are_validated_too(account: Emulator) -> None:
+    stack = Stack(account, {"Queue": resource("AWS::SQS::Queue", {"DelaySecond": 3})})
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert "#/DelaySecond: extraneous key" in stack.reasons()
+
+
+def test_failed_update_goes_back_to_the_old_values(account: Emulator) -> None:
+    first = {"Repo": resource(REPOSITORY, {"RepositoryName": "back", "RepositoryDescription": "old"}),
+             "Fact": resource(PARAMETER, {"Name": "/back", "Type": "String", "Value": "old"})}  # fmt: skip
+    stack = Stack(account, first)
+    status = stack.update({
+        "Repo": resource(REPOSITORY, {"RepositoryName": "back", "RepositoryDescription": "new"}),
+        "Fact": resource(PARAMETER, {"Name": "/back", "Type": "String", "Value": "new"}),
+        "Wrong": resource(PARAMETER, {"Name": "/wrong", "Type": "Text", "Value": "x"}, DependsOn=["Repo", "Fact"]),
+    })  # fmt: skip
+    assert status == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.left()["Repo"]["properties"]["RepositoryDescription"] == "old"
+    assert account.client("ssm").get_parameter(Name="/back")["Parameter"]["Value"] == "old"
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert not stack.left()
+
+
+def test_create_only_change_replaces_and_tells_dependants(account: Emulator) -> None:
+    def resources(traffic: str, vpc: str = "vpc-0123456789abcdef0") -> dict[str, Any]:
+        log = {"ResourceId": vpc, "ResourceType": "VPC", "TrafficType": traffic, "LogGroupName": "flow"}
+        name = {"Name": {"Fn::Sub": "/logs/${Log}"}, "Type": "String", "Value": {"Ref": "Log"}}
+        return {"Log": resource("AWS::EC2::FlowLog", log), "Fact": resource(PARAMETER, name)}
+
+    stack = Stack(account, resources("ALL"))
+    before = stack.left()["Log"]["physical_id"]
+    assert before.startswith("fl-")
+    assert stack.update(resources("REJECT")) == "UPDATE_COMPLETE"
+    after = [r["physical_id"] for r in account.resources() if r["stack_id"] == stack.id and r["logical_id"] == "Log"]
+    assert len(after) == 1
+    assert after[0] != before
+    assert account.client("ssm").get_parameter(Name=f"/logs/{after[0]}")["Parameter"]["Value"] == after[0]
+
+
+def test_replacing_under_a_kept_name_and_taken_names_are_refused(account: Emulator) -> None:
+    loader = "AWS::SageMaker::StudioLifecycleConfig"
+    given = {"StudioLifecycleConfigName": "loader", "StudioLifecycleConfigAppType": "JupyterLab",
+             "StudioLifecycleConfigContent": "dHJ1ZQ=="}  # fmt: skip
+    stack = Stack(account, {"Loader": resource(loader, given)})
+    assert stack.update({"Loader": resource(loader, {**given, "StudioLifecycleConfigContent": "ZmFsc2U="})}) == (
+        "UPDATE_ROLLBACK_COMPLETE"
+    )
+    assert "Rename loader and update the stack again" in stack.reasons()
+    assert "already exists" in Stack(account, {"Other": resource(loader, given)}).reasons()
+    assert Stack(account, {"Elsewhere": resource(loader, given)}, region="eu-south-1").status == "CREATE_COMPLETE"
+
+
+def greeting(word: str) -> dict[str, Any]:
+    """Make the resources of a custom resource whose function says `word`."""
+    trust = {"Version": "2012-10-17", "Statement": []}
+    code = {"S3Bucket": "assets-us-east-1", "S3Key": "zips/greeter.zip"}
+    function = {"Runtime": "python3.13", "Handler": "handler.handle", "Role": {"Fn::GetAtt": "Role.Arn"}, "Code": code,
+                "Timeout": 30, "Environment": {"Variables": {"STACK": {"Ref": "AWS::StackName"}}}}  # fmt: skip
+    return {
+        "Role": resource("AWS::IAM::Role", {"AssumeRolePolicyDocument": trust}),
+        "Function": resource("AWS::Lambda::Function", function),
+        "Greeting": resource("Custom::Greeting", {"ServiceToken": {"Fn::GetAtt": "Function.Arn"}, "Greeting": word}),
+    }
+
+
+def test_custom_resource_is_answered_by_the_published_function(account: Emulator) -> None:
+    stack = Stack(account, greeting("hi"))
+    answered = stack.left()["Greeting"]["attributes"]
+    assert answered["Greeting"] == "hi, world"
+    assert (answered["Account"], answered["Region"]) == ("123456789012", "us-east-1")
+    assert answered["Stack"] == stack.name
+    assert stack.update(greeting("fail")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "asked to fail" in stack.reasons()
+    assert stack.left()["Greeting"]["attributes"]["Greeting"] == "hi, world"
+
+
+def test_function_that_raises_fails_the_stack_at_once(account: Emulator) -> None:
+    stack = Stack(account, greeting("raise"))
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert "raised instead of answering" in stack.reasons()
+    assert "nothing to say" in stack.reasons()
+
+
+def test_zip_that_was_not_published_is_refused(account: Emulator) -> None:
+    missing = greeting("hi")
+    missing["Function"]["Properties"]["Code"]["S3Key"] = "zips/other.zip"
+    assert "s3://assets-us-east-1/zips/other.zip does not exist" in Stack(account, missing).reasons()
+
+
+def test_failing_rule_refuses_the_template_before_anything_is_made(account: Emulator) -> None:
+    api, before = account.client("cloudformation"), account.resources()
+    given = {"CodeBucket": "assets-us-east-1", "ExistingVpcId": "vpc-0123456789abcdef0"}
+    listed = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    body = (TEMPLATES / "mixed.yaml").read_text()
+    with pytest.raises(ClientError, match="An existing VPC needs its subnets"):
+        api.create_stack(StackName="ruled-out", TemplateBody=body, Parameters=listed)
+    assert account.resources() == before
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"X": resource("AWS::SageMaker::Crystal", {})}, r"Unrecognized resource types: \[AWS::SageMaker::Crystal\]"),
+        ({"X": resource(REPOSITORY, {"RepositoryName": {"Ref": "Nothing"}})}, r"dependencies \[Nothing\] in the Resources"),
+        ({"X": resource(REPOSITORY, {"RepositoryName": {"Fn::Sub": "${Off.Arn}"}}),
+          "Off": resource(REPOSITORY, {"RepositoryName": "off"}, Condition="Never")}, r"dependencies \[Off\]"),
+        ({"X": resource(REPOSITORY, {"RepositoryName": {"Fn::If": ["Unknown", "a", "b"]}})}, r"dependencies \[Unknown\]"),
+    ],
+)  # fmt: skip
+def test_what_leads_nowhere_is_refused(account: Emulator, resources: dict[str, Any], message: str) -> None:
+    with pytest.raises(ClientError, match=message):
+        Stack(account, resources, Conditions={"Never": {"Fn::Equals": [{"Ref": "AWS::Region"}, "nowhere"]}})
+
+
+def test_type_that_another_region_lacks_is_refused_there_only(account: Emulator) -> None:
+    app = {"App": resource("AWS::SageMaker::MlflowApp", {"Name": "app", "ArtifactStoreUri": "s3://x/y",
+                                                         "RoleArn": "arn:aws:iam::123456789012:role/x"})}  # fmt: skip
+    assert Stack(account, app).status == "CREATE_COMPLETE"
+    with pytest.raises(ClientError, match="in eu-south-1"):
+        Stack(account, app, region="eu-south-1")
+
+
+def test_unknown_attribute_fails(account: Emulator) -> None:
+    stack = Stack(account, {"X": resource(REPOSITORY, {"RepositoryName": "x"})},
+                  Outputs={"Y": {"Value": {"Fn::GetAtt": "X.Colour"}}})  # fmt: skip
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert "Requested attribute Colour does not exist" in stack.reasons()
+
+
+def test_bucket_with_an_object_is_not_deleted(account: Emulator) -> None:
+    stack = Stack(account, {"Bucket": resource("AWS::S3::Bucket", {"BucketName": "filled-by-a-test"})})
+    s3 = account.client("s3")
+    s3.put_object(Bucket="filled-by-a-test", Key="x", Body=b"x")
+    assert stack.delete() == "DELETE_FAILED"
+    s3.delete_object(Bucket="filled-by-a-test", Key="x")
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+def test_regions_and_accounts_are_separate(account: Emulator) -> None:
+    Stack(account, {"Fact": resource(PARAMETER, {"Name": "/here", "Type": "String", "Value": "here"})})
+    for elsewhere in (account.client("ssm", "eu-south-1"), account.client("ssm", account="210987654321")):
+        with pytest.raises(ClientError, match="ParameterNotFound"):
+            elsewhere.get_parameter(Name="/here")

@@ -1,0 +1,1 @@
+"""What `./inv` runs around the generators: environments, lint, publish, links, releases, bench."""

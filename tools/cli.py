@@ -1,0 +1,50 @@
+"""The program behind `./inv`: invoke over tasks.py, with errors that end in their mend instead of a traceback."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+
+from invoke import Collection, Program
+from invoke.exceptions import ParseError
+
+from generators.kit.errors import GeneratorError
+from generators.kit.publishing import version
+from tools.errors import MlopsError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Inv(Program):
+    """invoke's program with this project's tasks, whatever folder it is called from."""
+
+    def parse_tasks(self) -> None:
+        """Parse the task names and options; an unknown one names the nearest and how to see them all."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            word = str(error).split("'")[1] if "'" in str(error) else ""
+            near = difflib.get_close_matches(word, sorted(self.collection.task_names), n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ParseError(
+                f"{error}{hint}\nSee `./inv --list` for the tasks and `./inv --help TASK` for the options of one.",
+                error.context,
+            ) from None
+
+
+def main() -> None:
+    """Run the tasks named on the command line."""
+    import tasks
+
+    program = Inv(version=version(), name="inv", binary="inv", namespace=Collection.from_module(tasks))
+    try:
+        program.run(["inv", *sys.argv[1:]])
+    except (MlopsError, GeneratorError) as error:
+        sys.exit(f"inv: {error}")
+    except KeyboardInterrupt:
+        sys.exit("inv: stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Seeds: what the three repositories of the platform hold when they are created, one zip each.
+
+CodeCommit refuses an empty file and more than 100 files in one commit, and an initial commit of more than some MB
+(https://docs.aws.amazon.com/codecommit/latest/userguide/limits.html, https://github.com/aws/aws-cdk/issues/19012)."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from generators.kit.publishing import ROOT
+from tools.publish.zips import Member, archive
+
+MOST_FILES = 99
+MOST_BYTES = 5_000_000
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A repository's first content: a folder of this project, less what is left out. Both paths are from the root."""
+
+    name: str
+    folder: str
+    left_out: tuple[str, ...] = ()
+
+
+SEEDS = (
+    # What an engineer needs to render, check and change the templates. The two other repositories hold their own folders;
+    # the emulator and the tests that need it stay with the maintainers of the library.
+    Seed("mlops-cfn", ".", ("mlops-cicd", "seedcode-repo", "rehearsal", "tests/rehearsal", "tests/publish", ".ci")),
+    Seed("mlops-cicd", "mlops-cicd"),
+    Seed("seedcode-repo", "seedcode-repo"),
+)
+
+
+def seed_zips(problems: list[str], root: Path = ROOT) -> dict[str, bytes]:
+    """Zip every seed, by repository name; what breaks a limit is added to `problems`."""
+    files = project_files(root)
+    zips = {}
+    for seed in SEEDS:
+        members = _members(seed, files, root, problems)
+        zips[seed.name] = archive(members)
+        if not members:
+            problems.append(f"the seed {seed.name} has no file: write one into {seed.folder}/")
+        if len(members) > MOST_FILES:
+            problems.append(
+                f"the seed {seed.name} has {len(members)} files, CodeCommit takes fewer than 100 in a commit: "
+                f"leave out what its readers don't need in {Path(__file__).relative_to(ROOT)}"
+            )
+        if len(zips[seed.name]) > MOST_BYTES:
+            problems.append(
+                f"the seed {seed.name} has {len(zips[seed.name]):,} bytes, {MOST_BYTES:,} is the most: take large files out of it"
+            )
+    return zips
+
+
+def project_files(root: Path = ROOT) -> list[str]:
+    """List the project's own files, as paths from the root: what git tracks, or without git all that is not ignored."""
+    return _tracked(root) or _not_ignored(root)
+
+
+def untracked(root: Path = ROOT) -> list[str]:
+    """List files that git neither tracks nor ignores: they are in no seed."""
+    return _git(root, "--others", "--exclude-standard") if _tracked(root) else []
+
+
+def _members(seed: Seed, files: list[str], root: Path, problems: list[str]) -> dict[str, Member]:
+    members = {}
+    start = "" if seed.folder == "." else f"{seed.folder}/"
+    for name in files:
+        left_out = any(name == path or name.startswith(f"{path}/") for path in seed.left_out)
+        if left_out or not name.startswith(start):
+            continue
+        path = root / name
+        if path.is_symlink():
+            problems.append(f"{name} in the seed {seed.name} is a link, which no seed can hold: replace it by the file")
+        elif path.is_file():
+            members[name.removeprefix(start)] = Member(path.read_bytes(), os.access(path, os.X_OK))
+            if not members[name.removeprefix(start)].data:
+                written = "a docstring" if path.suffix == ".py" else "a comment or a line"
+                problems.append(f"{name} in the seed {seed.name} is empty, which CodeCommit refuses: write {written} into it")
+    return members
+
+
+def _tracked(root: Path) -> list[str]:
+    return _git(root, "--cached")
+
+
+def _git(root: Path, *arguments: str) -> list[str]:
+    try:
+        answer = subprocess.run(["git", "ls-files", "-z", *arguments], cwd=root, capture_output=True)
+    except OSError:
+        return []
+    return sorted(os.fsdecode(name) for name in answer.stdout.split(b"\0") if name) if answer.returncode == 0 else []
+
+
+def _not_ignored(root: Path) -> list[str]:
+    """Walk the folder past what .gitignore names: plain names, globs, and names anchored by a leading slash."""
+    ignore = root / ".gitignore"
+    lines = ignore.read_text(encoding="utf-8").split() if ignore.is_file() else []
+    patterns = [".git", *(line for line in lines if not line.startswith("#"))]
+
+    def ignored(path: str) -> bool:
+        name = path.rsplit("/", 1)[-1]
+        return any(fnmatch.fnmatch(path if rule.startswith("/") else name, rule.strip("/")) for rule in patterns)
+
+    found = []
+    for folder, folders, names in os.walk(root):
+        here = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders if not ignored((here / name).as_posix())]
+        found += [(here / name).as_posix() for name in names if not ignored((here / name).as_posix())]
+    return sorted(found)

@@ -1,0 +1,80 @@
+"""The test suites by environment, in the order a person wants to hear bad news: cheap ones first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from tools.environments import ROOT, ensure, lambda_python
+from tools.errors import MlopsError
+
+Step = tuple[str, Callable[[], list[list[str]]]]
+
+
+class SuiteFailed(MlopsError):
+    """Steps of the suite failed."""
+
+    def __init__(self, failed: list[str]) -> None:
+        super().__init__(f"Failed: {', '.join(failed)}. What each said stands above.")
+
+
+def check() -> None:
+    """Run the quick part."""
+    _run(QUICK)
+
+
+def test() -> None:
+    """Run everything."""
+    _run([*QUICK, *REST])
+
+
+def _run(steps: list[Step]) -> None:
+    failed = []
+    for name, commands in steps:
+        print(f"\n== {name}", flush=True)
+        began = time.monotonic()
+        codes = [subprocess.run(command, cwd=ROOT).returncode for command in commands()]
+        print(f"-- {name}: {'failed' if any(codes) else 'ok'} in {time.monotonic() - began:.1f} s", flush=True)
+        if any(codes):
+            failed.append(name)
+    if failed:
+        raise SuiteFailed(failed)
+
+
+def _pytest(environment: str, *folders: str) -> list[list[str]]:
+    return [[str(ensure(environment)), "-m", "pytest", *folders]]
+
+
+def _functions() -> list[list[str]]:
+    if lambda_python() is None:
+        print("No interpreter of the Lambda runtime's version on this machine: testing under this one.", flush=True)
+    return _pytest("lambda", "tests/lambdas")
+
+
+def _inv(*words: str) -> list[list[str]]:
+    return [[sys.executable, "-m", "tools.cli", *words]]
+
+
+def _mypy() -> list[list[str]]:
+    python = str(ensure("lint"))
+    return [[python, "-m", "mypy", "generators", "tools", "rehearsal", "tasks.py"]]
+
+
+QUICK: list[Step] = [
+    ("style", lambda: [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]]),
+    ("stale files", lambda: _inv("build", "--check")),
+    ("unit and contract tests", lambda: _pytest("main", "tests/unit", "tests/contract")),
+    ("types", _mypy),
+    ("functions", _functions),
+]
+REST: list[Step] = [
+    ("publish", lambda: _pytest("main", "tests/publish")),
+    ("lint in every launch region", lambda: _inv("lint")),
+    ("rules, facts, promises", lambda: _pytest("lint", "tests/lint")),
+    ("taskcat lint", lambda: _inv("taskcat")),
+    ("emulator", lambda: _pytest("rehearsal", "tests/rehearsal")),
+    ("publish to the embedded S3", lambda: _inv("publish")),
+    ("the stack in the emulator", lambda: _inv("engine")),
+]
