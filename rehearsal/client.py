@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Emulator:
         return list(fetch(self.endpoint, "resources"))
 
 
+@cache  # making one takes a tenth of a second, and they are safe to share
 def client(endpoint: str, service: str, region: str, account: str = ACCOUNT) -> Any:
     """Give a boto3 client of an emulated account and region."""
     import boto3

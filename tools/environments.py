@@ -66,6 +66,19 @@ def ensure(name: str) -> Path:
     return python_of(name)
 
 
+def lock() -> None:
+    """Pin every environment of pyproject.toml anew. Locks name no index, so that they work behind a private one."""
+    uv = shutil.which("uv")
+    if uv is None:
+        raise EnvironmentFailed("lock", "locks are made with uv, which is not on the path")
+    for name in names():
+        source = ["pyproject.toml", "--group", "main"] if name == "main" else ["--group", name]
+        plain = ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header", "--quiet"]
+        fixed = ["--universal", "--python-version", "3.11", "--generate-hashes"]
+        _run(name, [uv, "pip", "compile", *fixed, *plain, *source, "-o", str(LOCKS / f"{name}.txt")])
+        print(f"requirements/{name}.txt")
+
+
 def lambda_python() -> str | None:
     """Find an interpreter of the Lambda runtime's version: on the path, or among pyenv's versions."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")

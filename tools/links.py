@@ -25,9 +25,9 @@ def rows(prefix: str, names: Sequence[str] | None = None) -> list[dict[str, str]
     checked_prefix(prefix)
     wanted = sorted(regions.names() if names is None else names)
     return [
-        {"region": region, "template": generator.stack.name, "url": publishing.launch_url(generator.stack, prefix, region)}
-        for generator in discover()
-        if generator.stack.launch is not None
+        {"region": region, "template": stack.name, "url": publishing.launch_url(stack, prefix, region)}
+        for stack in (generator.stack for generator in discover())
+        if stack.launch is not None
         for region in wanted
     ]
 
@@ -53,8 +53,8 @@ def as_table(found: list[dict[str, str]]) -> str:
 def checked_prefix(prefix: str) -> str:
     """Give the prefix back; raises unless it makes a bucket name in every launch region.
 
-    Rules: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html (a dot is legal there, and breaks
-    the certificate of the bucket's own host name)."""
+    Rules: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html (a dot is legal
+    there, and breaks the certificate of the bucket's own host name)."""
     longest = 63 - 1 - max(len(name) for name in regions.names())
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", prefix):
         raise BadPrefix(prefix, "lower-case letters, digits and hyphens, with a letter or digit at both ends")

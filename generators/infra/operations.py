@@ -18,7 +18,7 @@ from troposphere.sqs import Queue, QueuePolicy
 from generators.infra import questions
 from generators.infra.encryption import Keys
 from generators.infra.questions import Asked
-from generators.kit import regions
+from generators.kit import publishing, regions
 from generators.kit.builder import Builder
 from generators.kit.functions import Surroundings, helper_function
 from generators.kit.iam import allow, arn, deny, document
@@ -61,7 +61,7 @@ def tagging(b: Builder, around: Surroundings) -> None:
         Rule(
             "JobStateChanges",
             Description="SageMaker jobs that change their state",
-            EventPattern={"source": ["aws.sagemaker"], "detail-type": [f"SageMaker {job} State Change" for job in JOBS]},
+            EventPattern={"source": ["aws.sagemaker"], "account": [AccountId], "detail-type": [f"SageMaker {job} State Change" for job in JOBS]},
             Targets=[
                 Target(
                     Id="ExperimentTagging",
@@ -144,6 +144,8 @@ def quotas(b: Builder, around: Surroundings) -> None:
             "QuotaCheckResult",
             ServiceToken=GetAtt(check.function, "Arn"),
             ServiceTimeout=180,
+            # CloudFormation asks again only when a property changes: each release looks anew.
+            PlatformVersion=publishing.version(),
             Region=Region,
             Quotas=[{key: row[key] for key in ("Service", "Code", "Name", "Needed", "Why")} for row in wanted],
         )

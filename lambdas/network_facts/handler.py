@@ -51,8 +51,7 @@ def _act(request: Request) -> Answer:
     else:
         remembered = kept if len(kept) >= asked.wanted else choose(lacks, asked, kept)
     zones = (asked.given or remembered)[: asked.wanted]
-    decision = "given" if asked.given else "kept" if remembered == kept else "chosen"
-    LOGGER.info("zones", extra={"decision": decision, "zones": zones, "missing_services": missing})
+    LOGGER.info("zones", extra={"zones": zones, "given": asked.given, "kept": kept, "missing_services": missing})
     data = dict(zip(("ZoneA", "ZoneB", "ZoneC"), (*zones, ""), strict=False))
     data |= {"ZoneIds": ",".join(zones), "S3PrefixListId": prefix_list, "MissingServices": ",".join(missing) or "none"}
     return Answer("network-facts/" + ",".join(remembered), data)

@@ -49,7 +49,7 @@ def test_no_keyword_of_the_schemas_is_passed_over(service: str) -> None:
         ("AWS::EC2::SecurityGroupIngress", {"IpProtocol": "tcp", "GroupId": "sg-1"}, '#/GroupId: "sg-1" is no'),
         ("AWS::EC2::SecurityGroupIngress", {"IpProtocol": "tcp", "CidrIp": "::", "SourcePrefixListId": "pl-1"}, "#: needs exactly one of"),
         ("AWS::SQS::Queue", {"DelaySeconds": "many"}, "#/DelaySeconds: \"many\" is not of type integer"),
-        ("AWS::KMS::Alias", {"AliasName": "alias/aws/x", "TargetKeyId": "k"}, "#/AliasName: \"alias/aws/x\" does not match"),
+        ("AWS::KMS::Alias", {"AliasName": "project", "TargetKeyId": "k"}, "#/AliasName: \"project\" does not match"),
         ("AWS::KMS::Key", {"Arn": "arn:aws:kms:us-east-1:123456789012:key/x"}, "#/Arn: is read-only"),
         ("AWS::Lambda::Function", {"Role": "arn:aws:iam::1:role/x", "Code": {}}, '#/Role: "arn:aws:iam::1:role/x" does not match'),
         ("AWS::Lambda::Function", {"Code": {"ZipFile": "x"}}, "#: required key [Role] not found"),

@@ -1,1 +1,1 @@
-"""Publish a release: templates, function zips and seeds, to one bucket a region or to an embedded S3 on this machine."""
+"""Publish a release: templates, function zips and seeds, to one bucket a region or to an embedded S3."""

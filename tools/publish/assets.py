@@ -49,7 +49,7 @@ def missing_objects(templates: dict[str, bytes], objects: dict[str, bytes]) -> l
     """Say which published objects the templates name that the release would not hold."""
     named = re.compile(re.escape(release_prefix()) + r"((?:functions|seeds|templates)/[\w.-]+\.(?:zip|yaml))")
     return [
-        f"templates/{name}.yaml names {key}, which nothing here makes: add its folder, or take the name out of the generator"
+        f"templates/{name}.yaml names {key}, which nothing here makes: add its folder or change the generator"
         for name, data in templates.items()
         for key in sorted(set(named.findall(data.decode())) - objects.keys())
     ]

@@ -28,6 +28,7 @@ from generators.kit import publishing, regions
 from tools.publish.errors import BadRegions, NoCredentials, Unreachable
 
 EMBEDDED_ACCOUNT = "111111111111"
+EMBEDDED_PARTITION = "aws"
 EMBEDDED_SECRET = "embedded"  # noqa: S105 - the emulator takes any
 # What AWS answers to credentials that are wrong, over, or of another partition.
 REJECTED = {"AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId",
@@ -64,16 +65,17 @@ class Aws:
         if self.embedded:
             # The person's proxy and endpoint variants lead away from this machine.
             config |= {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
-        return self.session.client(service, region_name=region, endpoint_url=self.endpoint_url, config=Config(**config))
+        make: Any = self.session.client
+        return make(service, region_name=region, endpoint_url=self.endpoint_url, config=Config(**config))
 
     @cached_property
     def caller(self) -> Caller:
-        """Ask who publishes. Raises when there are no credentials, when AWS rejects them, or when it cannot be reached."""
+        """Ask who publishes. Raises when there are no credentials, when AWS rejects them, or is not reached."""
         offered = regions.names()
         home = self.session.region_name if self.session.region_name in offered else offered[0]
         try:
             if self.session.get_credentials() is None:
-                raise NoCredentials("none are found in the environment, the AWS configuration files or the metadata service.")
+                raise NoCredentials("none are in the environment, the AWS configuration files or the metadata service.")
             answer = self.client("sts", home).get_caller_identity()
         except SIGN_IN as error:
             raise NoCredentials(str(error)) from error
@@ -118,14 +120,14 @@ def connect_embedded(endpoint_url: str) -> Aws:
     return Aws(session, endpoint_url, embedded=True)
 
 
-def chosen_regions(wanted: str, partition: str) -> list[str]:
+def chosen_regions(wanted: str, partition: str) -> tuple[str, ...]:
     """Give the regions of a comma-separated list; without one, every launch region of the partition."""
     offered = regions.names()
     named = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
     unknown = [name for name in named if name not in offered]
     if unknown:
         raise BadRegions(unknown, offered)
-    return named or [name for name in offered if publishing.partition(name) == partition]
+    return tuple(named or (name for name in offered if publishing.partition(name) == partition))
 
 
 def explain(error: Exception) -> str:

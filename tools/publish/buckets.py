@@ -14,8 +14,8 @@ from tools.publish.store import Store
 
 ACLS = ("BlockPublicAcls", "IgnorePublicAcls")
 POLICIES = ("BlockPublicPolicy", "RestrictPublicBuckets")
-# A new bucket, and a lifted block of public policies, take a moment to be seen everywhere in S3.
-PATIENCE = (0.5, 1, 2, 4, 8)
+# Seconds between attempts while S3 takes in an earlier call, and what it answers until then.
+PAUSES = (0.5, 1, 2, 4, 8)
 NOT_YET = {"AccessDenied", "NoSuchBucket", "OperationAborted"}
 
 
@@ -27,13 +27,13 @@ class Change:
     operation: str
     arguments: dict[str, Any] = field(default_factory=dict)
 
-    def apply(self, store: Store) -> None:
-        """Make the call, and wait for S3 where it has not yet taken in the call before."""
+    def apply(self, store: Store, *, patient: bool) -> None:
+        """Make the call; a patient one is repeated while S3 does not yet know of the call before."""
         if self.operation == "create_bucket":
             # The only call without an owner to expect; it answers BucketAlreadyExists when somebody was faster.
             store.s3.create_bucket(Bucket=store.bucket, **self.arguments)
             return
-        for pause in (*PATIENCE, None):
+        for pause in (*PAUSES, None) if patient else (None,):
             try:
                 store.call(self.operation, **self.arguments)
                 return
@@ -50,13 +50,11 @@ def changes(store: Store, exists: bool, readers: Readers) -> list[Change]:
         rules = {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}}
         found.append(Change("no ACLs (owner enforced)", "put_bucket_ownership_controls", rules))
     if not exists or _algorithm(store) != "AES256":
-        default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+        default: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
         rules = {"ServerSideEncryptionConfiguration": {"Rules": [default]}}
         found.append(Change("encryption with SSE-S3", "put_bucket_encryption", rules))
     if not exists or store.call("get_bucket_versioning").get("Status") != "Enabled":
-        found.append(
-            Change("versioning", "put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}})
-        )
+        found.append(Change("versioning", "put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}))
     # The block comes before the policy: a public policy is refused while the block stands.
     return found + _access(store, exists, readers)
 

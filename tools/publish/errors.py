@@ -35,7 +35,7 @@ class NoPrefix(PublishError):
         super().__init__(
             "Launch links need the prefix of the buckets that hold the release, and none is given or configured.\n"
             "Publish first: ./inv publish --bucket-prefix PREFIX\n"
-            "Then: ./inv links --bucket-prefix PREFIX (or set assets-bucket-prefix under [tool.mlops] in pyproject.toml)"
+            "Then: ./inv links --bucket-prefix PREFIX (or set [tool.mlops] assets-bucket-prefix in pyproject.toml)"
         )
 
 
@@ -98,7 +98,7 @@ class Unreachable(PublishError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"Nothing was written: {reason}\nCheck the network (proxy, --endpoint-url), then run the same command again."
+            f"Nothing was written: {reason}\nCheck network, proxy and --endpoint-url, then run the same command again."
         )
 
 
@@ -118,27 +118,15 @@ class PreflightFailed(PublishError):
 class Interrupted(PublishError):
     """Some regions could not be finished; no region shows a release that is not whole."""
 
-    def __init__(self, step: str, complete: Iterable[str], failed: Mapping[str, str], released: bool) -> None:
+    def __init__(self, step: str, complete: Iterable[str], failed: Mapping[str, str], shown: str) -> None:
         self.complete, self.failed = tuple(sorted(complete)), dict(failed)
         reasons: dict[str, list[str]] = {}
         for region, reason in sorted(failed.items()):
             reasons.setdefault(reason, []).append(region)
-        shown = (
-            "The complete regions hold the release; the others do not show one yet."
-            if released
-            else "No region shows the release: the manifests come when every region is complete."
-        )
-        super().__init__(
-            "\n".join(
-                [
-                    f"Stopped while {step}.",
-                    *(f"  - {', '.join(regions)}: {reason}" for reason, regions in reasons.items()),
-                    f"Complete: {', '.join(self.complete) or 'none'}. Not complete: {', '.join(sorted(failed))}.",
-                    shown,
-                    "Run the same command again: only the rest is sent.",
-                ]
-            )
-        )
+        lines = [f"  - {', '.join(regions)}: {reason}" for reason, regions in reasons.items()]
+        whole = f"Complete: {', '.join(self.complete) or 'none'}. Not complete: {', '.join(sorted(failed))}."
+        mend = "Run the same command again: only the rest is sent."
+        super().__init__("\n".join([f"Stopped while {step}.", *lines, whole, shown, mend]))
 
 
 class Overtaken(PublishError):
@@ -178,4 +166,4 @@ class PortTaken(PublishError):
     """Something else listens where the embedded S3 should."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(f"Port {port} of this machine is taken.\nChoose another, or 0 for any free one: ./inv serve --port 0")
+        super().__init__(f"Port {port} is taken.\nChoose another, or 0 for any free one: ./inv serve --port 0")

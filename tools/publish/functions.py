@@ -94,7 +94,7 @@ def _files(distribution: metadata.Distribution, problems: list[str]) -> dict[str
 
 
 def _from_wheel(path: metadata.PackagePath) -> bool:
-    """Tell metadata and licences from the notes that installers leave (INSTALLER, REQUESTED, RECORD, direct_url.json)."""
+    """Tell metadata and licences from the notes that installers leave (INSTALLER, RECORD, direct_url.json)."""
     return path.name == "METADATA" or path.parts[1].lower().startswith(("licen", "notice", "copying"))
 
 

@@ -19,6 +19,7 @@ from tools.publish.store import RegionProblem, Store, Tags
 
 # Waiting for the network is all that a region's thread does.
 THREADS = 16
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -57,12 +58,9 @@ def examine(
     caller = aws.caller
     off = aws.not_enabled(regions)
     findings = {region: _off(region, caller.account) for region in regions if region in off}
-    findings |= {region: _foreign(caller.partition) for region in regions if publishing.partition(region) != caller.partition}
-    stores = [
-        Store(region, publishing.bucket_name(prefix, region), caller.account, caller.partition, aws.client("s3", region))
-        for region in regions
-        if region not in findings
-    ]
+    elsewhere = [region for region in regions if publishing.partition(region) != caller.partition]
+    findings |= dict.fromkeys(elsewhere, _foreign(caller.partition))
+    stores = [_store(aws, prefix, region) for region in regions if region not in findings]
     plans: list[RegionPlan] = []
     for store, result in each(stores, lambda store: _region(store, readers, release, replace)):
         if isinstance(result, RegionPlan):
@@ -74,12 +72,9 @@ def examine(
     return sorted(plans, key=lambda plan: plan.store.region)
 
 
-Item = TypeVar("Item")
-
-
 def each(items: Sequence[Item], work: Callable[[Item], Result]) -> Iterable[tuple[Item, Result | Exception]]:
-    """Do the work for all items in threads, and give each one's result or what AWS or the network answered, as they end."""
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+    """Do the work in threads, and give each item's result, or what AWS or the network answered, as they end."""
+    with ThreadPoolExecutor(THREADS) as pool:
         waiting = {pool.submit(work, item): item for item in items}
         try:
             for future in as_completed(waiting):
@@ -94,6 +89,12 @@ def each(items: Sequence[Item], work: Callable[[Item], Result]) -> Iterable[tupl
 def missing(assets: Iterable[Asset], there: Tags) -> tuple[Asset, ...]:
     """Give the assets that are not there, or there with other bytes."""
     return tuple(asset for asset in assets if there.get(asset.key) != asset.tag)
+
+
+def _store(aws: Aws, prefix: str, region: str) -> Store:
+    caller = aws.caller
+    bucket = publishing.bucket_name(prefix, region)
+    return Store(region, bucket, caller.account, caller.partition, aws.client("s3", region))
 
 
 def _region(store: Store, readers: Readers, release: Release, replace: bool) -> RegionPlan:

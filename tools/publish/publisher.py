@@ -8,10 +8,26 @@ from dataclasses import dataclass
 from tools.publish.aws import Aws, explain
 from tools.publish.errors import Interrupted, Overtaken
 from tools.publish.manifest import LATEST, MANIFEST, Release
-from tools.publish.plan import RegionPlan, Result, each, examine, missing
+from tools.publish.plan import RegionPlan, each, examine, missing
 from tools.publish.readers import Readers
 
 Say = Callable[[str], None]
+Plans = Sequence[RegionPlan]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A step over all regions, and what the buckets show to others when it fails half-way."""
+
+    step: str
+    shown: str
+
+
+NO_MANIFEST = "No manifest was written: they come when every region has every object."
+SET_UP = Phase("setting up the buckets", NO_MANIFEST)
+SEND = Phase("sending objects", NO_MANIFEST)
+RELEASE = Phase("writing the manifests", "The complete regions show the release, the others do not yet.")
+MOVE = Phase(f"moving {LATEST}", f"Every region holds the release; {LATEST} has moved in the complete ones.")
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,7 @@ class Order:
     release: Release
     prefix: str
     regions: tuple[str, ...]
-    readers: Readers = Readers()
+    readers: Readers
     replace: bool = False
 
 
@@ -38,18 +54,14 @@ def publish(aws: Aws, order: Order, say: Say) -> Outcome:
     """Publish a release; raises before anything is written, or says which regions are complete."""
     plans = look(aws, order)
     release = order.release
-    if any(plan.changes for plan in plans):
-        _phase("setting up the buckets", plans, lambda plan: _set_up(plan), say)
-    _phase("sending objects", plans, lambda plan: _send(plan, order), say)
+    _phase(SET_UP, [plan for plan in plans if plan.changes], plans, _set_up, say)
+    _phase(SEND, plans, plans, lambda plan: _send(plan, order), say)
     new = [plan for plan in plans if not plan.has_manifest]
-    _phase("writing the manifests", new, lambda plan: _release(plan, release), say, before=_settled(plans, new))
+    _phase(RELEASE, new, plans, lambda plan: plan.store.put_first(release.prefix, release.manifest), say)
     moving = [plan for plan in plans if plan.latest.send or plan.latest.moves]
-    _phase("moving latest/", moving, lambda plan: _move_latest(plan, release), say, before=_settled(plans, moving))
+    _phase(MOVE, moving, plans, lambda plan: _move_latest(plan, release), say)
     sent = sum(len(plan.send) + len(plan.latest.send) + plan.latest.moves for plan in plans) + len(new)
-    whole = len(release.assets) + 1
-    kept = sum(plan.unchanged + plan.has_manifest for plan in plans)
-    assert len(plans) * whole == kept + sum(len(plan.send) for plan in plans) + len(new)
-    return Outcome(tuple(plans), sent, kept)
+    return Outcome(tuple(plans), sent, sum(plan.unchanged + plan.has_manifest for plan in plans))
 
 
 def look(aws: Aws, order: Order) -> list[RegionPlan]:
@@ -71,10 +83,14 @@ def describe(plan: RegionPlan, release: Release) -> list[str]:
 
 
 def _set_up(plan: RegionPlan) -> str:
+    # A new bucket, and a lifted block of public policies, take a moment to be seen everywhere in S3.
+    settling = False
     for change in plan.changes:
-        change.apply(plan.store)
-    made = plan.changes and plan.changes[0].operation == "create_bucket"
-    return f"bucket {plan.store.bucket} made" if made else f"{len(plan.changes)} settings changed" if plan.changes else ""
+        change.apply(plan.store, patient=settling)
+        settling = settling or change.operation in {"create_bucket", "put_public_access_block"}
+    if plan.changes[0].operation == "create_bucket":
+        return f"bucket {plan.store.bucket} made"
+    return f"bucket {plan.store.bucket} set up: {', '.join(change.what for change in plan.changes)}"
 
 
 def _send(plan: RegionPlan, order: Order) -> str:
@@ -93,29 +109,17 @@ def _send(plan: RegionPlan, order: Order) -> str:
     return f"{len(release.assets)} objects, {len(plan.send)} sent, {plan.unchanged} unchanged"
 
 
-def _release(plan: RegionPlan, release: Release) -> str:
-    plan.store.put_first(release.prefix, release.manifest)
-    return ""
-
-
-def _move_latest(plan: RegionPlan, release: Release) -> str:
+def _move_latest(plan: RegionPlan, release: Release) -> None:
     for asset in plan.latest.send:
         plan.store.put(LATEST, asset)
     if plan.latest.moves:
         plan.store.put(LATEST, release.manifest)
-    return ""
 
 
-def _settled(plans: Sequence[RegionPlan], now: Sequence[RegionPlan]) -> set[str]:
-    return {plan.store.region for plan in plans} - {plan.store.region for plan in now}
-
-
-def _phase(
-    step: str, plans: Sequence[RegionPlan], work: Callable[[RegionPlan], str], say: Say, before: set[str] | None = None
-) -> None:
-    """Do one step in all regions; `before` names the regions that had released earlier, once manifests are at stake."""
-    done, failed = set(before or ()), {}
-    for plan, result in each(plans, work):
+def _phase(phase: Phase, now: Plans, plans: Plans, work: Callable[[RegionPlan], str | None], say: Say) -> None:
+    """Do one step in the regions that need it; raises when one of them failed, once all have ended."""
+    done, failed = {plan.store.region for plan in plans} - {plan.store.region for plan in now}, {}
+    for plan, result in each(now, work):
         if isinstance(result, Exception):
             failed[plan.store.region] = explain(result)
             continue
@@ -123,7 +127,4 @@ def _phase(
         if result:
             say(f"{plan.store.region:<15} {result}")
     if failed:
-        raise Interrupted(step, done, failed, released=before is not None)
-
-
-__all__ = ["Order", "Outcome", "Result", "describe", "look", "publish"]
+        raise Interrupted(phase.step, done, failed, phase.shown)

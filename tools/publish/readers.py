@@ -40,7 +40,8 @@ class Readers:
         if self.public:
             found.append({"Sid": "ReadByAll", "Principal": "*", **base})
         if self.organization:
-            # A fixed organization is no public policy: docs/AmazonS3/latest/userguide/access-control-block-public-access.html
+            # S3 takes a policy with a fixed organization for one that is not public:
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
             member = {"StringEquals": {"aws:PrincipalOrgID": self.organization}}
             found.append({"Sid": "ReadByOrganization", "Principal": "*", **base, "Condition": member})
         if self.accounts:
@@ -55,7 +56,8 @@ READER_SIDS = {"ReadByAll", "ReadByOrganization", "ReadByAccounts"}
 def readers(org_id: str, accounts: str, public: bool) -> Readers:
     """Read the options; raises with everything that is wrong with them."""
     listed = tuple(sorted({account.strip() for account in accounts.split(",") if account.strip()}))
-    problems = [f"'{account}' is no account id: twelve digits" for account in listed if not re.fullmatch(r"\d{12}", account)]
+    wrong = [account for account in listed if not re.fullmatch(r"\d{12}", account)]
+    problems = [f"'{account}' is no account id: twelve digits" for account in wrong]
     # https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html
     if org_id and not re.fullmatch(r"o-[a-z0-9]{10,32}", org_id):
         problems.append(f"'{org_id}' is no organization id: o- and 10 to 32 lower-case letters or digits")
@@ -85,7 +87,7 @@ def bucket_policy(current: Policy | None, bucket: str, partition: str, wanted: R
 
 def same_policy(one: Policy | None, other: Policy | None) -> bool:
     """Compare two policies by meaning: IAM takes a single value for a list of one, and keeps no order."""
-    return _normal(one) == _normal(other)
+    return bool(_normal(one) == _normal(other))
 
 
 def _normal(value: Any) -> Any:

@@ -28,7 +28,7 @@ class Seed:
 
 
 SEEDS = (
-    # What an engineer needs to render, check and change the templates. The two other repositories hold their own folders;
+    # What an engineer needs to render, check and change the templates. The other repositories hold their own folders;
     # the emulator and the tests that need it stay with the maintainers of the library.
     Seed("mlops-cfn", ".", ("mlops-cicd", "seedcode-repo", "rehearsal", "tests/rehearsal", "tests/publish", ".ci")),
     Seed("mlops-cicd", "mlops-cicd"),
@@ -51,9 +51,8 @@ def seed_zips(problems: list[str], root: Path = ROOT) -> dict[str, bytes]:
                 f"leave out what its readers don't need in {Path(__file__).relative_to(ROOT)}"
             )
         if len(zips[seed.name]) > MOST_BYTES:
-            problems.append(
-                f"the seed {seed.name} has {len(zips[seed.name]):,} bytes, {MOST_BYTES:,} is the most: take large files out of it"
-            )
+            size = len(zips[seed.name])
+            problems.append(f"the seed {seed.name} has {size:,} bytes, more than {MOST_BYTES:,}: leave large files out")
     return zips
 
 
@@ -78,10 +77,11 @@ def _members(seed: Seed, files: list[str], root: Path, problems: list[str]) -> d
         if path.is_symlink():
             problems.append(f"{name} in the seed {seed.name} is a link, which no seed can hold: replace it by the file")
         elif path.is_file():
-            members[name.removeprefix(start)] = Member(path.read_bytes(), os.access(path, os.X_OK))
-            if not members[name.removeprefix(start)].data:
-                written = "a docstring" if path.suffix == ".py" else "a comment or a line"
-                problems.append(f"{name} in the seed {seed.name} is empty, which CodeCommit refuses: write {written} into it")
+            data = path.read_bytes()
+            members[name.removeprefix(start)] = Member(data, os.access(path, os.X_OK))
+            if not data:
+                mend = f"write {'a docstring' if path.suffix == '.py' else 'a line'} into it"
+                problems.append(f"{name} in the seed {seed.name} is empty, which CodeCommit refuses: {mend}")
     return members
 
 

@@ -1,4 +1,4 @@
-"""One region's bucket. Every call names the owner that it expects, so that nothing reaches a bucket of somebody else."""
+"""One region's bucket. Every call names the owner that it expects: nothing reaches a bucket of somebody else."""
 
 from __future__ import annotations
 

@@ -1,0 +1,202 @@
+"""Documents rendered from the cards and templates: reference pages, README's tables, .taskcat.yml."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import yaml
+
+from generators.kit import publishing, regions
+from generators.kit.registry import Rendered
+from tools.conditions import created
+from tools.errors import MlopsError
+
+# The region whose quantities the README shows; defaults create the same in every region that has all types.
+SHOWN = "us-east-1"
+MARK = re.compile(r"(<!-- rendered: (\w+) -->\n).*?(<!-- /rendered -->)", re.DOTALL)
+
+
+class UnknownTable(MlopsError):
+    """README asks for a table that nothing renders."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"README.md asks for the table '{name}'; there are: {', '.join(TABLES)}. Correct the marker.")
+
+
+def readme(text: str, templates: tuple[Rendered, ...]) -> str:
+    """Fill the tables between README's markers."""
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2] not in TABLES:
+            raise UnknownTable(match[2])
+        return f"{match[1]}{TABLES[match[2]](templates)}{match[3]}"
+
+    return MARK.sub(fill, text)
+
+
+def taskcat(templates: tuple[Rendered, ...]) -> str:
+    """Render .taskcat.yml: a test for each template, with the trial values of its card."""
+    body = {
+        "project": {
+            "name": "mlops-cloudformation",
+            # The functions' zips are made by `inv publish`; taskcat would build them again, without their dependencies.
+            "package_lambda": False,
+            "regions": list(regions.names()),
+        },
+        "tests": {
+            item.stack.name: {
+                "template": f"templates/{item.stack.name}.yaml",
+                "parameters": dict(item.stack.trial.parameters),
+            }
+            for item in templates
+        },
+    }
+    return "# Rendered from the cards in generators/ by `inv build`. Change it there.\n" + yaml.safe_dump(body, sort_keys=False)
+
+
+def reference(item: Rendered) -> str:
+    """Render the reference page of a template."""
+    body, stack = item.body, item.stack
+    made = created(body, stack.trial.parameters, SHOWN)
+    lines = [
+        f"<!-- Rendered from {item.generator.source} by `inv build`. Change it there. -->",
+        f"# {stack.name}: {stack.title}",
+        "",
+        f"{stack.summary[0].upper()}{stack.summary[1:]}. Launched in the {stack.account} account"
+        + (f", after {', '.join(stack.needs)}." if stack.needs else "."),
+        "",
+        f"Template: `templates/{stack.name}.yaml`; capabilities: "
+        f"{', '.join(body['Metadata']['MlopsTemplate']['Capabilities']) or 'none'}.",
+        "",
+        "## Parameters",
+        "",
+        *_parameters(item),
+        "## Rules",
+        "",
+        "A launch is refused, before anything is made, unless:",
+        "",
+        *(f"- {check['AssertDescription']}" for rule in body.get("Rules", {}).values() for check in rule["Assertions"]),
+        "",
+        "## Outputs",
+        "",
+        *_table(
+            ("Output", "What", "SSM parameter"),
+            ((name, out["Description"], _path(item, name)) for name, out in body["Outputs"].items()),
+        ),
+        "",
+        "## Resources",
+        "",
+        f"{len(made)} of {len(body['Resources'])} resources with the default values; the condition says when the others are made.",
+        "",
+        *_table(
+            ("Logical id", "Type", "Made when", "Kept on delete"),
+            (
+                (name, resource["Type"], resource.get("Condition", "always"), "yes" if _kept(resource) else "")
+                for name, resource in body["Resources"].items()
+            ),
+        ),
+        "",
+        "## Conditions",
+        "",
+        *_table(("Condition", "Holds when"), ((name, f"`{_text(value)}`") for name, value in body["Conditions"].items())),
+        "",
+        "## What linters say that is right here",
+        "",
+        *_table(
+            ("Resource", "Rule", "Reason"),
+            (
+                (name, rule, reason)
+                for name, resource in body["Resources"].items()
+                for rule, reason in resource.get("Metadata", {}).get("MlopsAccepted", {}).items()
+            ),
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _parameters(item: Rendered) -> Iterable[str]:
+    for group in item.stack.groups:
+        asked = [question for question in item.builder.questions.values() if question.group == group]
+        if not asked:
+            continue
+        yield f"### {group}"
+        yield ""
+        yield from _table(
+            ("Parameter", "What it is", "Default", "Values"),
+            (
+                (
+                    f"`{question.name}`",
+                    f"**{question.label}.** {question.description}",
+                    "(required)" if question.default is None else f"`{question.default}`" if question.default != "" else "(empty)",
+                    ", ".join(question.allowed) or question.constraint,
+                )
+                for question in asked
+            ),
+        )
+        yield ""
+
+
+def _path(item: Rendered, output: str) -> str:
+    return next((f"`{contract.ssm}`" for contract in item.builder.published if contract.name == output), "")
+
+
+def _kept(resource: dict[str, Any]) -> bool:
+    return str(resource.get("DeletionPolicy", "Delete")).startswith("Retain")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, inner),) = value.items()
+        if name in ("Ref", "Condition"):
+            return str(inner)
+        return f"{name.removeprefix('Fn::')}({', '.join(_text(part) for part in inner)})"
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _launch(templates: tuple[Rendered, ...]) -> str:
+    prefix = publishing.configured_prefix()
+    launched = [item.stack for item in templates if item.stack.launch]
+    if not prefix:
+        return (
+            "Nobody has published a release under this project's name yet. Publish one to buckets of your own, and get the links:\n\n"
+            "```\n./inv publish --bucket-prefix PREFIX --org-id o-...\n./inv links --bucket-prefix PREFIX\n```\n\n"
+            f"Regions: {', '.join(regions.names())}.\n"
+        )
+    rows = ((region, *(f"[Launch]({publishing.launch_url(stack, prefix, region)})" for stack in launched)) for region in regions.names())
+    return "\n".join(_table(("Region", *(stack.name for stack in launched)), rows)) + "\n"
+
+
+def _templates(templates: tuple[Rendered, ...]) -> str:
+    rows = (
+        (f"[`{item.stack.name}.yaml`](docs/reference/{item.stack.name}.md)", item.stack.title, item.stack.summary, item.stack.account)
+        for item in templates
+    )
+    return "\n".join(_table(("Template", "Title", "What it makes", "Account"), rows)) + "\n"
+
+
+def _quantities(templates: tuple[Rendered, ...]) -> str:
+    """Count what a launch with the defaults makes, by type."""
+    parts = []
+    for item in templates:
+        counted = Counter(created(item.body, item.stack.trial.parameters, SHOWN).values())
+        rows = ((kind.removeprefix("AWS::"), str(number)) for kind, number in sorted(counted.items()))
+        parts.append(f"`{item.stack.name}` with its defaults: {sum(counted.values())} resources.\n")
+        parts.append("\n".join(_table(("Type", "Number"), rows)) + "\n")
+    return "\n".join(parts)
+
+
+TABLES: dict[str, Callable[[tuple[Rendered, ...]], str]] = {
+    "launch": _launch,
+    "templates": _templates,
+    "quantities": _quantities,
+}
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    body = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    if not body:
+        return ["None."]
+    return [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *(f"| {row} |" for row in body)]

@@ -1,0 +1,86 @@
+"""`./inv publish`: what the task calls."""
+
+from __future__ import annotations
+
+from generators.kit import publishing
+from tools.links import checked_prefix
+from tools.publish import embedded, seeds
+from tools.publish.aws import EMBEDDED_PARTITION, Aws, chosen_regions, connect, connect_embedded
+from tools.publish.errors import EndpointWithoutPrefix
+from tools.publish.manifest import LATEST, MANIFEST, Release, release
+from tools.publish.publisher import Order, Outcome, describe, look
+from tools.publish.publisher import publish as carry_out
+from tools.publish.readers import readers
+
+
+def publish(
+    bucket_prefix: str, regions: str, org_id: str, accounts: str, public: bool, dry_run: bool, endpoint_url: str
+) -> None:
+    """Publish this version to `{bucket_prefix}-{region}`, without a prefix to the embedded S3; print what is done."""
+    wanted = readers(org_id, accounts, public)
+    prefix = bucket_prefix or publishing.configured_prefix()
+    if prefix:
+        aws = connect(endpoint_url or None)
+        names = chosen_regions(regions, aws.caller.partition)
+        _run(aws, Order(_release(), checked_prefix(prefix), names, wanted), dry_run)
+        if not dry_run:
+            print(f"Launch links: ./inv links --bucket-prefix {prefix}")
+        return
+    if endpoint_url:
+        raise EndpointWithoutPrefix
+    order = Order(_release(), embedded.PREFIX, chosen_regions(regions, EMBEDDED_PARTITION), wanted, replace=True)
+    with embedded.running_or_served() as server:
+        outcome = _run(connect_embedded(server.endpoint), order, dry_run)
+        if outcome:
+            print("\n".join(_embedded_summary(outcome, order.release, server)))
+
+
+def _release() -> Release:
+    found = release()
+    for name in seeds.untracked():
+        print(f"note: git does not track {name}, so no seed holds it")
+    return found
+
+
+def _run(aws: Aws, order: Order, dry_run: bool) -> Outcome | None:
+    found = order.release
+    print(
+        f"Version {found.version}: {len(found.assets)} objects, {found.size:,} bytes, "
+        f"to {order.prefix}-REGION in {len(order.regions)} regions of account {aws.caller.account}",
+        flush=True,
+    )
+    if dry_run:
+        for plan in look(aws, order):
+            for number, line in enumerate(describe(plan, found)):
+                print(f"{'' if number else plan.store.region:<15} {line}")
+        print("Dry run: nothing was written.")
+        return None
+    outcome = carry_out(aws, order, lambda line: print(line, flush=True))
+    counts = f"{outcome.sent} objects sent, {outcome.unchanged} unchanged"
+    print(f"Published {found.prefix}{MANIFEST} in {len(outcome.plans)} regions: {counts}.")
+    print(_latest_line(outcome, found))
+    return outcome
+
+
+def _latest_line(outcome: Outcome, found: Release) -> str:
+    newer = sorted({plan.latest.stays_at for plan in outcome.plans if plan.latest.stays_at})
+    if newer:
+        return f"{LATEST} stays at {', '.join(newer)}, which is newer."
+    if not found.stable:
+        return f"{LATEST} stays where it is: {found.version} is no stable version."
+    return f"{LATEST} is {found.version}."
+
+
+def _embedded_summary(outcome: Outcome, found: Release, server: embedded.Server) -> list[str]:
+    count = embedded.read_back(outcome.plans, found)
+    replaced = any(plan.replaces for plan in outcome.plans)
+    note = f"{found.prefix} held other content there and was replaced; in real buckets that is refused."
+    return [
+        *([note] if replaced else []),
+        f"Read back over HTTP: {count} objects in {len(outcome.plans)} regions, every checksum as in the manifest.",
+        f"Embedded S3: {embedded.FOLDER.relative_to(publishing.ROOT)}/ on this machine; nothing was sent to AWS.",
+        "",
+        f"Served at {server.endpoint}." if server.served else "Serve it on a local endpoint:       ./inv serve",
+        "Publish to buckets of your own:     ./inv publish --bucket-prefix PREFIX",
+        "Then get the launch links:          ./inv links --bucket-prefix PREFIX",
+    ]
