@@ -1,4 +1,4 @@
-"""An emulated account on this machine: ministack, and for every type it lacks AWS's own registry schema as the provider.
+"""An emulated account on this machine: ministack, and AWS's registry schemas as the provider of every type it lacks.
 
-Run with `python -m rehearsal.server`, from code with `rehearsal.client.emulator`, a whole template with `rehearsal.stack_trial`.
-A resource is *live* when code in the emulator stands behind it and *recorded* when its properties were validated and stored."""
+Run `python -m rehearsal.server`, or use `rehearsal.client.emulator` from code; `rehearsal.stack_trial` plays a template.
+A resource is *live* when code of the emulator stands behind it, *recorded* when it was validated and stored."""

@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 
 class RehearsalError(Exception):
     """Base of every error of this package."""
 
 
-class MissingEmulator(RehearsalError):
-    """The interpreter that should run the emulator lacks it."""
+class MissingPackage(RehearsalError):
+    """The interpreter that should run the emulator lacks part of it."""
 
-    def __init__(self, python: Path) -> None:
-        super().__init__(f"{python} has no ministack: install requirements/rehearsal.txt into the environment that starts it.")
-        self.python = python
-
-
-class MissingSchemas(RehearsalError):
-    """cfn-lint, which ships the registry schemas, is not installed here."""
-
-    def __init__(self) -> None:
-        super().__init__("AWS's registry schemas ship with cfn-lint: install requirements/rehearsal.txt into this environment.")
+    def __init__(self, python: object, package: str) -> None:
+        super().__init__(f"{python} has no {package}: install requirements/rehearsal.txt there.")
 
 
 class ServerDidNotStart(RehearsalError):
-    """The server ended, or said nothing, before it answered."""
+    """The server ended before it answered."""
 
-    def __init__(self, reason: str, log: str) -> None:
-        super().__init__(f"The emulator {reason}. Mend what its log says last, then start it again:\n{log}")
-        self.log = log
-
-
-class InvalidProperties(RehearsalError):
-    """Properties that the type's registry schema refuses, all of them."""
-
-    def __init__(self, logical_id: str, problems: Sequence[str]) -> None:
-        super().__init__(f"Properties validation failed for resource {logical_id} with message: {'; '.join(problems)}")
-        self.problems = tuple(problems)
+    def __init__(self, code: int, log: str) -> None:
+        super().__init__(f"The emulator ended with code {code}; mend what its log says last and start it again:\n{log}")
 
 
 class Refused(RehearsalError):
     """A resource operation that AWS would refuse; the message follows AWS's own where it is known."""
+
+
+class InvalidProperties(Refused):
+    """Properties that the type's registry schema refuses, all of them."""
+
+    def __init__(self, logical_id: str, problems: Sequence[str]) -> None:
+        super().__init__(f"Properties validation failed for resource {logical_id} with message: {'; '.join(problems)}")
 
 
 class TrialFailed(RehearsalError):
@@ -50,4 +39,3 @@ class TrialFailed(RehearsalError):
 
     def __init__(self, step: str, reason: str) -> None:
         super().__init__(f"{step}: {reason}")
-        self.step = step

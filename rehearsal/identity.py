@@ -1,6 +1,6 @@
 """Names for recorded resources: what `Ref` and `Fn::GetAtt` answer, read off the registry schema.
 
-Everything is a pure function of the request, so two runs of one template give the same names."""
+Everything is a pure function of request and seed, so two runs of one template give the same names."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import regex
+from rehearsal.ledger import Request
+from rehearsal.schemas import ResourceSchema, fits, read, text
 
-from rehearsal.schemas import Registry, ResourceSchema, read, text
-
-# What the schemas do not say: id prefixes, and ARNs made of more than the resource's own id (source: each type's page in the
-# CloudFormation template reference, "Return values").
-_ID_PREFIXES = {
+# What schemas do not say: prefixes of ids, ARNs made of more than the resource's own id, and URLs (source: the types' pages
+# in the CloudFormation template reference, "Return values").
+_PREFIXES = {
     "AWS::EC2::FlowLog": "fl",
     "AWS::EC2::SecurityGroupEgress": "sgr",
     "AWS::EC2::SecurityGroupIngress": "sgr",
@@ -31,121 +29,109 @@ _ARN_TAILS = {
     "AWS::SageMaker::UserProfile": ("DomainId", "UserProfileName"),
 }
 _URLS = {
-    ("AWS::CodeCommit::Repository", "CloneUrlHttp"): "https://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
-    ("AWS::CodeCommit::Repository", "CloneUrlSsh"): "ssh://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
+    "CloneUrlHttp": "https://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
+    "CloneUrlSsh": "ssh://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
 }
-_SETTLED = re.compile(r"^(create_?)?(d|completed?)$|^(active|available|inservice|ready)$", re.IGNORECASE)
+_SETTLED = re.compile(r"(create_?)?(d|completed?)|active|available|inservice|ready", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One resource to name; `seed` differs between a resource and its replacement."""
+    """One resource to name."""
 
-    type: str
+    request: Request
     schema: ResourceSchema
-    registry: Registry
-    account: str
-    region: str
-    stack: str
-    logical_id: str
-    properties: Mapping[str, Any]
+    arn_formats: Mapping[str, Any]
     seed: str = ""
 
     @property
     def physical_id(self) -> str:
         """Give what `Ref` answers: the primary identifier, its parts joined by "|"."""
-        return "|".join(self._given(path) or text(self._value(path)) for path in self.schema.paths("primaryIdentifier"))
+        return "|".join(self._given(path) or text(self._made(path)) for path in self._identifier)
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Give what `Fn::GetAtt` answers: every read-only property."""
         paths = self.schema.paths("readOnlyProperties")
-        return {".".join(path): self._given(path) or self._value(path) for path in paths if "*" not in path}
+        return {".".join(path): self._given(path) or self._made(path) for path in paths if "*" not in path}
 
-    @cached_property
-    def _digest(self) -> str:
-        parts = (self.account, self.region, self.type, self.stack, self.logical_id, self.seed)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    @property
+    def _identifier(self) -> tuple[tuple[str, ...], ...]:
+        return self.schema.paths("primaryIdentifier")
 
-    @cached_property
+    @property
+    def _kind(self) -> str:
+        return self.request.type.rpartition("::")[2]
+
+    @property
     def _name(self) -> str:
         """Give the resource's name: the template's, or one made as CloudFormation makes them."""
-        kind = self.type.rpartition("::")[2]
-        own = [path[0] for path in self.schema.paths("primaryIdentifier") if len(path) == 1]
-        for name in (f"{kind}Name", *own, "Name"):
-            if isinstance(self.properties.get(name), str):
-                return str(self.properties[name])
-        return f"{self.stack[:24]}-{self.logical_id[:24]}-{self._digest[:12]}"
+        for path in ((f"{self._kind}Name",), *self._identifier, ("Name",)):
+            if given := self._given(path):
+                return given
+        return f"{self.request.stack[:24]}-{self.request.logical_id[:24]}-{self._hex('')[:12]}"
 
     def _given(self, path: tuple[str, ...]) -> str:
-        value = read(self.properties, path)
+        value = read(self.request.properties, path)
         return text(value) if isinstance(value, str | int) else ""
 
-    def _value(self, path: tuple[str, ...]) -> Any:
+    def _hex(self, name: str) -> str:
+        r = self.request
+        parts = (r.account, r.region, r.type, r.stack, r.logical_id, self.seed, name)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def _made(self, path: tuple[str, ...]) -> Any:
         """Make a value for a property that AWS would set, in the shape its schema asks for."""
         schema, name = self.schema.subschema(path), path[-1]
         kind = schema.get("type", "string")
-        if kind != "string" and "string" not in kind:
+        if "string" not in kind:
             return {"array": [], "object": {}, "boolean": False}.get(kind, 0)
         if "enum" in schema:
-            return next((value for value in schema["enum"] if _SETTLED.match(value)), schema["enum"][0])
+            return next((value for value in schema["enum"] if _SETTLED.fullmatch(value)), schema["enum"][0])
         if schema.get("format") == "date-time" or re.search("Time(stamp)?$|Date$", name):
             return "2026-01-01T00:00:00Z"
-        if (self.type, name) in _URLS:
-            return _URLS[self.type, name].format(region=self.region, name=self._name)
+        if name in _URLS:
+            return _URLS[name].format(region=self.request.region, name=self._name)
         if re.search("Ur[il]$|Endpoint$", name):
-            return f"https://{self._digest[:12]}.{self._service}.{self.region}.amazonaws.com"
-        if name == "Name" or (name.endswith("Name") and path in self.schema.paths("primaryIdentifier")):
-            return _fitted(self._name, schema)
+            return f"https://{self._hex(name)[:12]}.{self.request.region}.amazonaws.com"
         if name.endswith("Owner") or name == "AccountId":
-            return self.account
+            return self.request.account
         if name.endswith("Arn"):
             return self._arn(name)
+        if name == "Name" or (name.endswith("Name") and path in self._identifier):
+            limit = schema.get("maxLength", 255)
+            cut = self._name if len(self._name) <= limit else f"{self._name[: limit - 13]}{self._name[-13:]}"
+            return cut if fits(cut, schema) else cut.lower()
         return self._id(name, schema)
 
-    @property
-    def _service(self) -> str:
-        return self.type.split("::")[1].lower()
-
     def _id(self, name: str, schema: Mapping[str, Any]) -> str:
-        prefix = _ID_PREFIXES.get(schema.get("format", ""), _ID_PREFIXES.get(self.type))
+        digits = self._hex(name)
+        prefix = _PREFIXES.get(schema.get("format", ""), _PREFIXES.get(self.request.type))
         if prefix:
-            return f"{prefix}-{self._digest[:17]}"
-        digest = hashlib.sha256(f"{self._digest}{name}".encode()).hexdigest()
-        plain = f"{_kebab(self.type).rpartition('-')[2]}-{digest[:12]}"
-        letters = re.match(r"\^?([a-z]+-)[(\[]", schema.get("pattern", ""))  # "^d-(...", "^p-[...": AWS's own prefix
-        options = (plain, f"{letters[1]}{digest[:12]}" if letters else plain, digest[:10], str(int(digest[:15], 16))[:12])
-        return next((value for value in options if _fits(value, schema)), plain)
+            return f"{prefix}-{digits[:17]}"
+        plain = f"{_kebab(self._kind).rpartition('-')[2]}-{digits[:12]}"
+        own = re.match(r"\^?([a-z]+-)[(\[]", schema.get("pattern", ""))  # AWS's own prefix, as in "^d-(..."
+        options = (plain, f"{own[1] if own else ''}{digits[:12]}", str(int(digits, 16))[:12])
+        return next((value for value in options if fits(value, schema)), plain)
 
     def _arn(self, name: str) -> str:
-        kind = _kebab(name.removesuffix("Arn")) or _kebab(self.type)
-        described = self.registry.arn_formats.get(self._service, {}).get("Resources", {}).get(kind, {})
-        default = f"arn:${{Partition}}:{self._service}:${{Region}}:${{Account}}:{kind}/.*"
+        service = self.request.type.split("::")[1].lower()
+        kind = _kebab(name.removesuffix("Arn") or self._kind)
+        described = self.arn_formats.get(service, {}).get("Resources", {}).get(kind, {})
+        default = f"arn:${{Partition}}:{service}:${{Region}}:${{Account}}:{kind}/.*"
         form = next(iter(described.get("ARNFormats", ())), default)
-        for hole, value in (("Partition", "aws"), ("Region", self.region), ("Account", self.account)):
+        for hole, value in (("Partition", "aws"), ("Region", self.request.region), ("Account", self.request.account)):
             form = form.replace(f"${{{hole}}}", value)
-        return form.removesuffix(".*") + self._arn_tail(name)
+        return form.removesuffix(".*") + self._arn_tail()
 
-    def _arn_tail(self, arn: str) -> str:
-        if self.type in _ARN_TAILS:
-            return "/".join(text(self.properties.get(part, "")).strip("/") for part in _ARN_TAILS[self.type])
-        ids = [p for p in self.schema.paths("readOnlyProperties") if len(p) == 1 and p[0].endswith("Id") and p[0] != arn]
-        own = [p for p in ids if p[0].removesuffix("Id") and self.type.endswith(p[0].removesuffix("Id"))]
-        return str(self._value(own[0])) if own else self._name
+    def _arn_tail(self) -> str:
+        if self.request.type in _ARN_TAILS:
+            return "/".join(self._given((part,)).strip("/") for part in _ARN_TAILS[self.request.type])
+        for (name, *deeper) in self.schema.paths("readOnlyProperties"):
+            if not deeper and name.endswith("Id") and name != "Id" and self._kind.endswith(name.removesuffix("Id")):
+                return str(self._made((name,)))
+        return self._name
 
 
 def _kebab(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name.rpartition("::")[2]).lower()
-
-
-def _fits(value: str, schema: Mapping[str, Any]) -> bool:
-    pattern = schema.get("pattern")
-    length_fits = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
-    return length_fits and (not pattern or bool(regex.search(pattern, value)))
-
-
-def _fitted(name: str, schema: Mapping[str, Any]) -> str:
-    """Cut and lower a generated name until its schema takes it."""
-    limit = schema.get("maxLength", 255)
-    cut = name if len(name) <= limit else f"{name[: limit - 13]}{name[-13:]}"
-    return next((value for value in (name, cut, cut.lower()) if _fits(value, schema)), cut)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()

@@ -1,4 +1,4 @@
-"""What every stack operation did, and with what behind it: the emulator's own code (live) or AWS's schema (recorded)."""
+"""What stack operations did, and with what behind it: the emulator's own code (live) or AWS's schema (recorded)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """One call of the stack engine for one resource; `phase` is the stack's status, `operation` unique per operation."""
+    """One call of the stack engine for one resource; `operation` is unique per operation, `phase` the stack's status."""
 
     action: str
     type: str
@@ -25,78 +25,74 @@ class Request:
     previous: Mapping[str, Any] = field(default_factory=dict)
     physical_id: str = ""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Give what stays true of the resource after the call."""
+        passing = ("action", "operation", "phase", "previous", "physical_id")
+        return {name: value for name, value in asdict(self).items() if name not in passing}
+
 
 @dataclass(frozen=True)
-class Resource:
-    """A resource that exists; `handler` says what made it, `seed` what its generated names were drawn from."""
+class Answer:
+    """What a call made; `seed` is what generated names were drawn from, another one for a replacement."""
 
-    account: str
-    region: str
-    stack: str
-    stack_id: str
-    logical_id: str
-    type: str
     physical_id: str
-    kind: str
-    handler: str
-    properties: Mapping[str, Any]
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     seed: str = ""
 
 
 class Ledger:
-    """Keep what exists and what was done to it."""
+    """Keep what exists and what was done."""
 
     def __init__(self) -> None:
-        self._resources: dict[tuple[str, str, str], Resource] = {}
+        self._resources: dict[tuple[str, str, str], tuple[Request, Answer, dict[str, str]]] = {}
         self._operations: dict[str, dict[str, Any]] = {}
 
-    def put(self, request: Request, physical_id: str, attributes: Mapping[str, Any], kind: str, handler: str, seed: str) -> None:
-        """Enter a resource that was created or changed."""
-        self._resources[request.stack_id, request.logical_id, physical_id] = Resource(
-            account=request.account, region=request.region, stack=request.stack, stack_id=request.stack_id,
-            logical_id=request.logical_id, type=request.type, physical_id=physical_id, kind=kind, handler=handler,
-            properties=request.properties, attributes=attributes, seed=seed,
-        )  # fmt: skip
-
-    def get(self, request: Request) -> Resource | None:
-        """Give the resource a request is about, None when it was never entered."""
-        return self._resources.get((request.stack_id, request.logical_id, request.physical_id))
-
-    def remove(self, request: Request) -> None:
-        """Strike out a deleted resource."""
-        self._resources.pop((request.stack_id, request.logical_id, request.physical_id), None)
+    def known(self, request: Request) -> Answer | None:
+        """Give what an earlier call made of the resource, None when it made nothing."""
+        entry = self._resources.get((request.stack_id, request.logical_id, request.physical_id))
+        return entry[1] if entry else None
 
     def holds(self, request: Request, physical_id: str) -> bool:
-        """Tell whether the account and region already have a resource of that type and name, whoever made it."""
+        """Tell whether the account and region have a resource of that type and name already, whoever made it."""
         wanted = (request.account, request.region, request.type, physical_id)
-        return any((r.account, r.region, r.type, r.physical_id) == wanted for r in self._resources.values())
+        entries = self._resources.values()
+        return any((r.account, r.region, r.type, made.physical_id) == wanted for r, made, _ in entries)
 
-    def note(self, request: Request, kind: str, handler: str, outcome: str) -> None:
-        """Write down one call and how it ended."""
-        operation = self._operations.setdefault(
-            request.operation,
-            {"account": request.account, "region": request.region, "stack": request.stack, "stack_id": request.stack_id,
-             "phase": request.phase, "calls": []},
-        )  # fmt: skip
-        operation["calls"].append(
-            {"logical_id": request.logical_id, "type": request.type, "action": request.action,
-             "kind": kind, "handler": handler, "outcome": outcome}
-        )  # fmt: skip
+    def done(self, request: Request, answer: Answer, behind: dict[str, str]) -> None:
+        """Enter a call that succeeded, and strike out what it deleted; `behind` names kind and handler."""
+        if request.action == "delete":
+            self._resources.pop((request.stack_id, request.logical_id, request.physical_id), None)
+        else:
+            self._resources[request.stack_id, request.logical_id, answer.physical_id] = (request, answer, behind)
+        is_same = request.action == "update" and request.properties == request.previous
+        self._note(request, behind, "unchanged" if is_same else "done")
+
+    def failed(self, request: Request, behind: dict[str, str], error: Exception) -> None:
+        """Enter a call that failed."""
+        self._note(request, behind, f"failed: {error}")
 
     def resources(self) -> list[dict[str, Any]]:
         """List what exists, retained resources of deleted stacks included."""
-        return [asdict(resource) for resource in self._resources.values()]
+        return [{**request.facts, **asdict(made), **behind} for request, made, behind in self._resources.values()]
 
     def report(self, standing: Iterable[tuple[str, str]]) -> dict[str, Any]:
-        """Count live and recorded types per operation; `standing` is (stack id, logical id) of what stacks say they have.
+        """Count types per operation; `standing` lists (stack id, logical id) of what stacks say they have.
 
         `ignored` names what a stack claims to have although nothing here made it; it must stay empty."""
-        known = {(stack_id, logical_id) for stack_id, logical_id, _ in self._resources}
-        operations = []
-        for operation in self._operations.values():
-            kinds = {(call["logical_id"], call["type"]): call["kind"] for call in operation["calls"]}
-            counted = {kind: Counter(t for (_, t), k in kinds.items() if k == kind) for kind in ("live", "recorded")}
-            operations.append({**operation, **{kind: dict(sorted(count.items())) for kind, count in counted.items()}})
-        return {"operations": operations, "ignored": sorted(f"{s}/{i}" for s, i in standing if (s, i) not in known)}
+        made = {(stack_id, logical_id) for stack_id, logical_id, _ in self._resources}
+        return {
+            "operations": [{**operation, **_counted(operation["calls"])} for operation in self._operations.values()],
+            "ignored": sorted(f"{stack_id}/{name}" for stack_id, name in standing if (stack_id, name) not in made),
+        }
 
+    def _note(self, request: Request, behind: dict[str, str], outcome: str) -> None:
+        facts = ("account", "region", "stack", "stack_id", "phase")
+        new = {name: getattr(request, name) for name in facts} | {"calls": []}
+        call = {name: getattr(request, name) for name in ("logical_id", "type", "action")}
+        self._operations.setdefault(request.operation, new)["calls"].append({**call, **behind, "outcome": outcome})
+
+
+def _counted(calls: Iterable[Mapping[str, str]]) -> dict[str, dict[str, int]]:
+    kinds = {(call["logical_id"], call["type"]): call["kind"] for call in calls}
+    return {kind: dict(Counter(t for (_, t), k in kinds.items() if k == kind)) for kind in ("live", "recorded")}

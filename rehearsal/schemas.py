@@ -1,23 +1,25 @@
-"""AWS's registry schemas (as the pinned cfn-lint ships them) and strict validation of resolved properties against them.
+"""AWS's registry schemas, as the pinned cfn-lint ships them, and validation of resolved properties against them.
 
-The files are read directly: importing cfn-lint takes two and a half seconds, reading one type's schema a millisecond."""
+The files are read directly: importing cfn-lint takes two and a half seconds, reading a schema a millisecond."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import regex  # schemas use \p{L}, which the standard library's re refuses; comes with cfn-lint
+import regex  # type: ignore[import-untyped]  # \p{L} in schemas is beyond `re`; comes with cfn-lint
 
-from rehearsal.errors import MissingSchemas
+from rehearsal.errors import MissingPackage
 
 Schema = Mapping[str, Any]
+Check = Callable[[Any, Any], Iterator[str]]
 
-# What the schemas' `format` keyword means for an id (source: cfn-lint's rules E1150 to E1156); ARNs are handled by suffix.
+# What the `format` keyword means for an id (source: cfn-lint's rules E1150 to E1156); ARNs go by suffix.
 _FORMATS = {
     "AWS::EC2::SecurityGroup.Id": r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$",
     "AWS::EC2::Subnet.Id": r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$",
@@ -34,7 +36,7 @@ class Registry:
     def __init__(self) -> None:
         spec = find_spec("cfnlint")
         if spec is None or not spec.submodule_search_locations:
-            raise MissingSchemas
+            raise MissingPackage(sys.executable, "cfn-lint")
         data = Path(next(iter(spec.submodule_search_locations))) / "data"
         self._schemas, self._specs = data / "schemas", data / "AdditionalSpecs"
         self._hashes: dict[str, Mapping[str, str]] = {}
@@ -78,6 +80,15 @@ class ResourceSchema:
     def paths(self, section: str) -> tuple[tuple[str, ...], ...]:
         """Give a section of property pointers ("/properties/A/B") as tuples ("A", "B")."""
         return tuple(tuple(pointer.split("/")[2:]) for pointer in self.document.get(section) or ())
+
+    @cached_property
+    def tags(self) -> tuple[str, str] | None:
+        """Give the property that takes tags and whether it is a "list" or a "map", None when there is none."""
+        tagging = self.document.get("tagging", {})
+        name = str(tagging.get("tagProperty", "")).rpartition("/")[2]
+        if not tagging.get("taggable") or name not in self.properties:
+            return None
+        return name, "map" if self.subschema((name,)).get("type") == "object" else "list"
 
     def problems(self, properties: Mapping[str, Any]) -> list[str]:
         """List everything the schema refuses in resolved properties, each with its property path."""
@@ -169,6 +180,12 @@ def text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def fits(value: str, schema: Schema) -> bool:
+    """Tell whether a schema takes a text, by pattern and length."""
+    told = (_CHECKS[name](schema[name], value) for name in ("pattern", "minLength", "maxLength") if name in schema)
+    return not any(list(problems) for problems in told)
+
+
 def _read(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
@@ -207,7 +224,7 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, {"object": dict, "array": list}.get(kind, type(None)))
 
 
-def _when(fits: type | tuple[type, ...], fails: Callable[[Any, Any], bool], message: str) -> Callable[[Any, Any], Iterator[str]]:
+def _when(fits: type | tuple[type, ...], fails: Callable[[Any, Any], bool], message: str) -> Check:
     def check(wanted: Any, value: Any) -> Iterator[str]:
         if isinstance(value, fits) and fails(wanted, value):
             yield message.format(wanted=wanted, value=_shown(value))
@@ -215,7 +232,7 @@ def _when(fits: type | tuple[type, ...], fails: Callable[[Any, Any], bool], mess
     return check
 
 
-def _numeric(fails: Callable[[Any, float], bool], message: str) -> Callable[[Any, Any], Iterator[str]]:
+def _numeric(fails: Callable[[Any, float], bool], message: str) -> Check:
     # Some schemas put a minimum on names: it says nothing about text.
     return _when(_SCALAR, lambda w, v: (n := _number(v)) is not None and fails(w, n), message)
 
@@ -251,7 +268,7 @@ def _distinct(value: Sequence[Any], keys: Sequence[str] | None = None) -> int:
     return len({json.dumps(item, sort_keys=True, default=str) for item in items})
 
 
-_CHECKS: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
+_CHECKS: Mapping[str, Check] = {
     "required": _required,
     "requiredXor": _when(dict, lambda w, v: sum(n in v for n in w) != 1, "needs exactly one of {wanted}"),
     "requiredOr": _when(dict, lambda w, v: not any(n in v for n in w), "needs at least one of {wanted}"),
@@ -280,8 +297,6 @@ _CHECKS: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
     "uniqueKeys": _when(list, lambda w, v: _distinct(v, w) < len(v), "has an item twice, going by {wanted}"),
 }
 
-# Every keyword that validation acts on; a test compares it with what the schemas use, so that none is passed over unnoticed.
-KEYWORDS = frozenset(_CHECKS) | {
-    "$ref", "type", "properties", "patternProperties", "additionalProperties", "items", "prefixItems",
-    "allOf", "anyOf", "oneOf", "not", "if", "then", "else",
-}  # fmt: skip
+# Every keyword that validation acts on: a test holds it against those that the schemas use.
+_STRUCTURE = "$ref type properties patternProperties additionalProperties items prefixItems allOf anyOf oneOf not if"
+KEYWORDS = frozenset(_CHECKS) | frozenset(_STRUCTURE.split()) | {"then", "else"}

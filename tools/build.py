@@ -39,6 +39,7 @@ def files() -> dict[Path, str]:
     wanted[ROOT / ".taskcat.yml"] = documents.taskcat(templates)
     for item in templates:
         wanted[ROOT / "docs" / "reference" / f"{item.stack.name}.md"] = documents.reference(item)
+    wanted[ROOT / "docs" / "reference" / "regions.md"] = documents.region_page()
     readme = ROOT / "README.md"
     wanted[readme] = documents.readme(readme.read_text(encoding="utf-8"), templates)
     return wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -113,6 +114,37 @@ def reference(item: Rendered) -> str:
                 for rule, reason in resource.get("Metadata", {}).get("MlopsAccepted", {}).items()
             ),
         ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def region_page() -> str:
+    """Render the page that says what differs from region to region, and where that was found."""
+    sources = json.loads((publishing.ROOT / "tools" / "region_sources.json").read_text(encoding="utf-8"))["sources"]
+    rows = (
+        (
+            region.name,
+            ", ".join(region.zones),
+            ", ".join(kind.removeprefix("AWS::") for kind in region.lacks) or "nothing",
+            str(len(region.registries)),
+        )
+        for region in regions.launch_regions()
+    )
+    lines = [
+        "<!-- Rendered from generators/kit/regions.json and tools/region_sources.json by `inv build`. Change it there. -->",
+        "# Regions",
+        "",
+        "A region is offered when the registry schemas have every type that a launch with the defaults makes there. What else it lacks,",
+        "the template switches off by itself. `./inv facts --check` says it for every region AWS publishes schemas for.",
+        "",
+        *_table(("Region", "Zones, in the order they are tried", "Switched off", "AWS image registries"), rows),
+        "",
+        "Zones are asked for at launch: the function `network_facts` keeps those of this order that exist in the account and serve every",
+        "endpoint, and takes others when too few do. The id of S3's prefix list is looked up by the same function.",
+        "",
+        "## Sources",
+        "",
+        *(f"- **{name}**: {text}" for name, text in sources.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,29 @@ from collections.abc import Sequence
 
 from generators.kit import publishing, regions
 from generators.kit.registry import discover
-from tools.publish.errors import BadPrefix, NoPrefix
+from tools.errors import MlopsError
+
+
+class LinksError(MlopsError):
+    """Base of what `./inv links` refuses."""
+
+
+class BadPrefix(LinksError):
+    """The prefix cannot begin the names of buckets."""
+
+    def __init__(self, prefix: str, rule: str) -> None:
+        super().__init__(f"The bucket prefix '{prefix}' is not allowed: {rule}.\nGive another: --bucket-prefix PREFIX")
+
+
+class NoPrefix(LinksError):
+    """Links were asked for, and nobody said which buckets hold the release."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Launch links need the prefix of the buckets that hold the release, and none is given or configured.\n"
+            "Publish first: ./inv publish --bucket-prefix PREFIX\n"
+            "Then: ./inv links --bucket-prefix PREFIX (or set [tool.mlops] assets-bucket-prefix in pyproject.toml)"
+        )
 
 
 def show(bucket_prefix: str, as_json: bool) -> None:

@@ -97,6 +97,11 @@ def _policy(endpoint: Endpoint, trusted: Any, index: PackageIndex) -> dict[str, 
                                 "ecr:GetDownloadUrlForLayer"], "*",
                   {"StringEquals": {"aws:PrincipalAccount": trusted, "aws:ResourceAccount": registries}}, Principal="*")
         )  # fmt: skip
+    if endpoint.name == "Ssm":
+        # Parameters that AWS publishes (images, regions) stand in no account.
+        read = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
+        public = Sub("arn:${AWS::Partition}:ssm:${AWS::Region}::parameter/aws/*")
+        statements.append(allow("PublicParameters", read, public, {"StringEquals": {"aws:PrincipalAccount": trusted}}, Principal="*"))
     if endpoint.name == "CodeArtifactRepositories":
         # pip signs in with a token of CodeArtifact; no page says that the account of its owner is known to the endpoint.
         read = ["codeartifact:ReadFromRepository", "codeartifact:GetPackageVersionAsset", "codeartifact:PublishPackageVersion"]

@@ -18,6 +18,8 @@ from generators.kit.stack import Stack
 
 PASCAL = re.compile(r"[A-Z][A-Za-z0-9]*")
 Resource = TypeVar("Resource", bound=AWSObject)
+# Types whose tags are create-only, or were so on earlier schemas: a tag that may change would replace them.
+STABLE_TAGS = ("AWS::SageMaker::StudioLifecycleConfig", "AWS::SageMaker::UserProfile")
 # What CloudFormation asks a person to tick: names that IAM shows need the stronger word.
 NAMED_IAM = ("RoleName", "ManagedPolicyName", "UserName", "GroupName", "InstanceProfileName")
 
@@ -176,7 +178,9 @@ class Builder:
         if kind is None or "CostCenter" not in self.questions:
             return
         name = "Tags" if "Tags" in resource.props else "ResourceTags"
-        ours = {"CostCenter": Ref("CostCenter"), "mlops:template": self.stack.name}
+        ours: dict[str, Any] = {"CostCenter": Ref("CostCenter"), "mlops:template": self.stack.name}
+        if resource.resource_type in STABLE_TAGS:
+            del ours["CostCenter"]
         given = resource.properties.get(name)
         if kind[0] is dict:
             setattr(resource, name, {**ours, **(given or {})})

@@ -1,4 +1,4 @@
-"""What differs from region to region: rendered facts, read from regions.json (its sources stand in docs/regions.md)."""
+"""What differs from region to region: rendered facts, read from regions.json (sources: docs/reference/regions.md)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from cfnlint.config import ConfigMixIn
 from cfnlint.decode import decode
 from cfnlint.runner import Runner
@@ -18,8 +17,10 @@ from cfnlint.version import __version__ as cfn_lint_version
 from tools.conditions import possible
 from tools.lint.model import Finding, Problem, Template
 from tools.lint.rules import rules
-from tools.lint.rules.suppressions import CFN_LINT, RULE as SUPPRESSIONS
+from tools.lint.rules.suppressions import CFN_LINT
+from tools.lint.rules.suppressions import RULE as SUPPRESSIONS
 from tools.lint.schemas import schema_date, use_bundled
+from tools.lint.speed import remember
 
 # All of cfn-lint but its three experimental rules, which ask for a metadata block of cfn-lint's own. Strict types: we render the
 # templates, so a number that is a text is a mistake. Hard-coded regions and accounts are found beside partitions.
@@ -62,6 +63,7 @@ class Linter:
 
     def __init__(self, regions: Sequence[str]) -> None:
         use_bundled()
+        remember()
         self.regions = tuple(regions)
         config = ConfigMixIn([], **OPTIONS, regions=list(regions))
         # A .cfnlintrc at home must not change the result.

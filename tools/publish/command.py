@@ -78,7 +78,7 @@ def _embedded_summary(outcome: Outcome, found: Release, server: embedded.Server)
     return [
         *([note] if replaced else []),
         f"Read back over HTTP: {count} objects in {len(outcome.plans)} regions, every checksum as in the manifest.",
-        f"Embedded S3: {embedded.FOLDER.relative_to(publishing.ROOT)}/ on this machine; nothing was sent to AWS.",
+        f"The embedded S3 keeps it in {embedded.FOLDER}; nothing was sent to AWS.",
         "",
         f"Served at {server.endpoint}." if server.served else "Serve it on a local endpoint:       ./inv serve",
         "Publish to buckets of your own:     ./inv publish --bucket-prefix PREFIX",

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from generators.kit.publishing import ROOT
@@ -38,38 +37,38 @@ class Server:
 
 
 @contextmanager
-def running(port: int = 0, folder: Path = FOLDER) -> Iterator[Server]:
+def running(port: int = 0) -> Iterator[Server]:
     """Start the emulator over the embedded state for the length of the block. Raises when it runs already."""
-    folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     python = environments.ensure("rehearsal")
-    with (folder / "lock").open("w") as lock:
+    with (FOLDER / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            known = served(folder)
+            known = served()
             raise EmbeddedInUse(known.endpoint if known else None) from None
         try:
-            with emulator(folder / "state", python, port) as started:
+            with emulator(FOLDER / "state", python, port) as started:
                 yield Server(started.endpoint, started.pid, served=False)
         except RehearsalError as error:
             raise EmbeddedFailed(str(error)) from error
 
 
 @contextmanager
-def running_or_served(folder: Path = FOLDER) -> Iterator[Server]:
+def running_or_served() -> Iterator[Server]:
     """Use the emulator that `./inv serve` runs, or start one for the length of the block."""
-    known = served(folder)
+    known = served()
     if known:
         yield known
         return
-    with running(folder=folder) as server:
+    with running() as server:
         yield server
 
 
-def served(folder: Path = FOLDER) -> Server | None:
+def served() -> Server | None:
     """Give the emulator that `./inv serve` noted, if it is alive; a note may outlive its server."""
     try:
-        note = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+        note = json.loads((FOLDER / "server.json").read_text(encoding="utf-8"))
         server = Server(str(note["endpoint"]), int(note["pid"]), served=True)
         os.kill(server.pid, 0)
     except (OSError, ValueError, TypeError, KeyError):
@@ -78,9 +77,9 @@ def served(folder: Path = FOLDER) -> Server | None:
 
 
 @contextmanager
-def noted(server: Server, folder: Path = FOLDER) -> Iterator[None]:
+def noted(server: Server) -> Iterator[None]:
     """Note where the emulator listens, for the length of the block."""
-    note = folder / "server.json"
+    note = FOLDER / "server.json"
     note.write_text(json.dumps({"endpoint": server.endpoint, "pid": server.pid}) + "\n", encoding="utf-8")
     try:
         yield
@@ -109,7 +108,7 @@ def get(url: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def read_back(plans: tuple[RegionPlan, ...], release: Release, folder: Path = FOLDER) -> int:
+def read_back(plans: tuple[RegionPlan, ...], release: Release) -> int:
     """Get every object of every region over HTTP and hold it against the manifest found there; gives how many."""
     problems: list[str] = []
     count = 0
@@ -121,7 +120,7 @@ def read_back(plans: tuple[RegionPlan, ...], release: Release, folder: Path = FO
             count += result[0]
             problems += [f"{region}: {problem}" for problem in result[1]]
     if problems:
-        raise ReadBackDiffers(sorted(problems), folder)
+        raise ReadBackDiffers(sorted(problems), FOLDER)
     return count
 
 

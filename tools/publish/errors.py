@@ -10,7 +10,7 @@ from tools.errors import MlopsError, Problems
 
 
 class PublishError(MlopsError):
-    """Base of what `./inv publish`, `./inv serve` and `./inv links` refuse."""
+    """Base of what `./inv publish` and `./inv serve` refuse."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +19,6 @@ class Finding:
 
     reason: str
     mend: str
-
-
-class BadPrefix(PublishError):
-    """The prefix cannot begin the names of buckets."""
-
-    def __init__(self, prefix: str, rule: str) -> None:
-        super().__init__(f"The bucket prefix '{prefix}' is not allowed: {rule}.\nGive another: --bucket-prefix PREFIX")
-
-
-class NoPrefix(PublishError):
-    """Links were asked for, and nobody said which buckets hold the release."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Launch links need the prefix of the buckets that hold the release, and none is given or configured.\n"
-            "Publish first: ./inv publish --bucket-prefix PREFIX\n"
-            "Then: ./inv links --bucket-prefix PREFIX (or set [tool.mlops] assets-bucket-prefix in pyproject.toml)"
-        )
 
 
 class EndpointWithoutPrefix(PublishError):

@@ -28,9 +28,9 @@ class Seed:
 
 
 SEEDS = (
-    # What an engineer needs to render, check and change the templates. The other repositories hold their own folders;
-    # the emulator and the tests that need it stay with the maintainers of the library.
-    Seed("mlops-cfn", ".", ("mlops-cicd", "seedcode-repo", "rehearsal", "tests/rehearsal", "tests/publish", ".ci")),
+    # What an engineer needs to render, lint and change the templates. The other repositories hold their own folders;
+    # tests, emulator and publishing need more than the limit allows and stay with the maintainers of the library.
+    Seed("mlops-cfn", ".", ("mlops-cicd", "seedcode-repo", "rehearsal", "tests", "tools/publish", ".ci")),
     Seed("mlops-cicd", "mlops-cicd"),
     Seed("seedcode-repo", "seedcode-repo"),
 )

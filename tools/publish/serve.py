@@ -7,8 +7,9 @@ import time
 
 from generators.kit import publishing, regions
 from generators.kit.registry import discover
+from tools.publish import embedded
 from tools.publish.aws import EMBEDDED_ACCOUNT, EMBEDDED_SECRET
-from tools.publish.embedded import FOLDER, PREFIX, Server, answers, noted, running, served
+from tools.publish.embedded import PREFIX, Server, answers, noted, running, served
 from tools.publish.errors import EmbeddedFailed, EmbeddedInUse, PortTaken
 
 
@@ -24,7 +25,7 @@ def serve(port: int) -> None:
             while answers(server.endpoint):
                 time.sleep(1)
         except KeyboardInterrupt:
-            print("\nStopped; the objects stay in", FOLDER.relative_to(publishing.ROOT))
+            print(f"\nStopped; what was published stays in {embedded.FOLDER}")
             return
         raise EmbeddedFailed("the emulator ended by itself.")
 

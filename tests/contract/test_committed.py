@@ -1,0 +1,70 @@
+"""What is committed is what the generators say, and every template keeps the house rules that its dict can show."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from generators.kit import contracts, publishing
+from generators.kit.publishing import ROOT
+from generators.kit.registry import Rendered, rendered
+from tools.build import files
+
+TEMPLATES = rendered()
+
+
+@pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.name)
+def test_committed_files_are_what_is_rendered(path: Any) -> None:
+    assert path.read_bytes() == files()[path].encode(), "run ./inv build"
+
+
+@pytest.fixture(params=TEMPLATES, ids=lambda item: item.stack.name)
+def item(request: pytest.FixtureRequest) -> Rendered:
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_line_one_and_metadata_lead_back_to_the_generator(item: Rendered) -> None:
+    assert item.text.splitlines()[0] == f"# Rendered from {item.generator.source} by `inv build`. Change it there."
+    metadata = item.body["Metadata"]["MlopsTemplate"]
+    assert (ROOT / metadata["Generator"]).is_file()
+    assert metadata["Version"] == publishing.version()
+
+
+def test_every_parameter_stands_in_one_group_with_a_label(item: Rendered) -> None:
+    interface = item.body["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(item.body["Parameters"])
+    assert set(interface["ParameterLabels"]) == set(item.body["Parameters"])
+
+
+def test_only_two_parameters_have_no_default(item: Rendered) -> None:
+    required = {name for name, body in item.body["Parameters"].items() if "Default" not in body}
+    assert required <= {"CostCenter", "AssetsBucketPrefix"} | set(item.stack.trial.parameters)
+    assert required == {"CostCenter", "AssetsBucketPrefix"} or item.stack.name != "1-infra"
+
+
+def test_defaults_fit_their_own_patterns(item: Rendered) -> None:
+    for name, body in item.body["Parameters"].items():
+        if "Default" in body and "AllowedPattern" in body:
+            assert re.search(body["AllowedPattern"], str(body["Default"])), name
+
+
+def test_sizes_are_within_what_cloudformation_takes(item: Rendered) -> None:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    assert len(item.text.encode()) < 1_000_000
+    for section, limit in (("Resources", 500), ("Parameters", 200), ("Outputs", 200), ("Mappings", 200)):
+        assert len(item.body.get(section, {})) <= limit
+    assert len(item.body["Description"].encode()) <= 1024
+
+
+def test_every_function_has_its_folder_and_every_contract_its_own_path() -> None:
+    paths = [value.ssm for value in vars(contracts).values() if isinstance(value, contracts.Contract)]
+    assert len(set(paths)) == len(paths)
+    for item in TEMPLATES:
+        for name, resource in item.body["Resources"].items():
+            if resource["Type"] == "AWS::Lambda::Function":
+                key = resource["Properties"]["Code"]["S3Key"]
+                folder = key.removeprefix(publishing.release_prefix() + "functions/").removesuffix(".zip")
+                assert (ROOT / "lambdas" / folder / "handler.py").is_file(), name
