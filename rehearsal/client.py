@@ -4,23 +4,25 @@ Needs no ministack in this interpreter: the server runs in the one that has it."
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from rehearsal.errors import MissingEmulator, ServerDidNotStart
+from rehearsal.errors import MissingPackage, ServerDidNotStart
 
 ROOT = Path(__file__).resolve().parents[1]
-ACCOUNT = "123456789012"
+ACCOUNT = "111111111111"
 
 
 @dataclass(frozen=True)
@@ -46,44 +48,38 @@ class Emulator:
 @cache  # making one takes a tenth of a second, and they are safe to share
 def client(endpoint: str, service: str, region: str, account: str = ACCOUNT) -> Any:
     """Give a boto3 client of an emulated account and region."""
-    import boto3
-
-    session = boto3.session.Session(aws_access_key_id=account, aws_secret_access_key="rehearsal", region_name=region)
-    return session.client(service, endpoint_url=endpoint)
+    keys = {"aws_access_key_id": account, "aws_secret_access_key": "rehearsal"}
+    return import_module("boto3").session.Session(region_name=region, **keys).client(service, endpoint_url=endpoint)
 
 
 def fetch(endpoint: str, view: str) -> Any:
-    """Read one of the server's own views, "ledger" or "resources"."""
-    with urllib.request.urlopen(f"{endpoint}/_rehearsal/{view}", timeout=30) as answer:
-        return json.load(answer)
-
-
-def emulator_python() -> Path:
-    """Find the interpreter that has ministack: this one, or the rehearsal environment's."""
-    python = Path(sys.executable) if find_spec("ministack") else ROOT / ".venvs/rehearsal/bin/python"
-    if not python.exists():
-        raise MissingEmulator(python)
-    return python
+    """Read one of the server's own views, "ledger" or "resources", past any proxy of the environment."""
+    connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=30)
+    try:
+        connection.request("GET", f"/_rehearsal/{view}")
+        return json.load(connection.getresponse())
+    finally:
+        connection.close()
 
 
 @contextmanager
 def emulator(state_dir: Path | None = None, python: Path | None = None, port: int = 0) -> Iterator[Emulator]:
     """Run the server until the block ends; without a state folder nothing outlives it.
 
-    The server's standard input is a pipe from here, so it ends as well when this process is killed."""
+    Its standard input is a pipe from here, so it ends as well when this process is killed. Without `python` it runs in
+    this interpreter, or in the rehearsal environment when this one has no ministack."""
+    python = python or (Path(sys.executable) if find_spec("ministack") else ROOT / ".venvs/rehearsal/bin/python")
+    if not python.exists():
+        raise MissingPackage(python, "ministack")
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
-        log = Path(scratch) / "server.log"
-        command = [str(python or emulator_python()), "-m", "rehearsal.server", "--until-stdin-closes",
-                   "--port", str(port), "--state", str(state_dir or Path(scratch) / "state")]  # fmt: skip
-        with log.open("w") as errors:
-            server = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
-        with server:
+        log, state = Path(scratch) / "server.log", state_dir or Path(scratch) / "state"
+        command = [str(python), "-m", "rehearsal.server", "--until-stdin-closes", f"--port={port}", f"--state={state}"]
+        pipe = subprocess.PIPE
+        with log.open("w") as told, subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=told) as server:
             try:
-                line = server.stdout.readline() if server.stdout else ""
+                line = server.stdout.readline() if server.stdout else b""
                 if not line:
-                    raise ServerDidNotStart(f"ended with code {server.wait()}", log.read_text()[-2000:])
+                    raise ServerDidNotStart(server.wait(), log.read_text(encoding="utf-8")[-2000:])
                 yield Emulator(**json.loads(line))
             finally:
                 server.terminate()

@@ -13,8 +13,8 @@ from typing import Any
 from rehearsal.ledger import Request
 from rehearsal.schemas import ResourceSchema, fits, read, text
 
-# What schemas do not say: prefixes of ids, ARNs made of more than the resource's own id, and URLs (source: the types' pages
-# in the CloudFormation template reference, "Return values").
+# What schemas do not say: prefixes of ids, ARNs made of more than the resource's own id, and URLs
+# (source: the types' pages in the CloudFormation template reference, "Return values").
 _PREFIXES = {
     "AWS::EC2::FlowLog": "fl",
     "AWS::EC2::SecurityGroupEgress": "sgr",
@@ -85,7 +85,7 @@ class Identity:
         schema, name = self.schema.subschema(path), path[-1]
         kind = schema.get("type", "string")
         if "string" not in kind:
-            return {"array": [], "object": {}, "boolean": False}.get(kind, 0)
+            return {"array": [], "object": {}, "boolean": False}.get(str(kind), 0)
         if "enum" in schema:
             return next((value for value in schema["enum"] if _SETTLED.fullmatch(value)), schema["enum"][0])
         if schema.get("format") == "date-time" or re.search("Time(stamp)?$|Date$", name):
@@ -97,7 +97,9 @@ class Identity:
         if name.endswith("Owner") or name == "AccountId":
             return self.request.account
         if name.endswith("Arn"):
-            return self._arn(name)
+            kinds = dict.fromkeys((_kebab(name.removesuffix("Arn")), _kebab(self._kind)))
+            arns = [self._arn(kind) for kind in kinds if kind]
+            return next((arn for arn in arns if fits(arn, schema)), arns[0])
         if name == "Name" or (name.endswith("Name") and path in self._identifier):
             limit = schema.get("maxLength", 255)
             cut = self._name if len(self._name) <= limit else f"{self._name[: limit - 13]}{self._name[-13:]}"
@@ -114,9 +116,8 @@ class Identity:
         options = (plain, f"{own[1] if own else ''}{digits[:12]}", str(int(digits, 16))[:12])
         return next((value for value in options if fits(value, schema)), plain)
 
-    def _arn(self, name: str) -> str:
+    def _arn(self, kind: str) -> str:
         service = self.request.type.split("::")[1].lower()
-        kind = _kebab(name.removesuffix("Arn") or self._kind)
         described = self.arn_formats.get(service, {}).get("Resources", {}).get(kind, {})
         default = f"arn:${{Partition}}:{service}:${{Region}}:${{Account}}:{kind}/.*"
         form = next(iter(described.get("ARNFormats", ())), default)

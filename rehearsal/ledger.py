@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """One call of the stack engine for one resource; `operation` is unique per operation, `phase` the stack's status."""
+    """One call of the stack engine for one resource; `operation` names the stack's operation, `phase` its status."""
 
     action: str
     type: str

@@ -1,4 +1,4 @@
-"""Find references in a template that lead nowhere: the emulator would hand the bare name on where AWS refuses the template."""
+"""Find references in a template that lead nowhere: AWS refuses them, the emulator would hand the bare name on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 _PSEUDO = re.compile(r"AWS::(AccountId|NoValue|NotificationARNs|Partition|Region|StackId|StackName|URLSuffix)")
 
 
-def unresolved(template: Mapping[str, Any], conditions: Mapping[str, bool]) -> dict[str, list[str]]:
-    """List per section the names that nothing answers: unknown ones, and resources whose condition is false."""
+def unresolved(template: Mapping[str, Any], conditions: Mapping[str, bool]) -> list[str]:
+    """List the names that nothing answers, per section: unknown ones, and resources whose condition is false."""
     resources: Mapping[str, Any] = template.get("Resources") or {}
     present = {name for name, made in resources.items() if conditions.get(made.get("Condition"), True)}
     outputs = template.get("Outputs") or {}
@@ -19,13 +19,13 @@ def unresolved(template: Mapping[str, Any], conditions: Mapping[str, bool]) -> d
         "Outputs": [(out, []) for out in outputs.values() if conditions.get(out.get("Condition"), True)],
     }
     known = present | set(template.get("Parameters") or {})
-    found: dict[str, list[str]] = {}
+    found = []
     for section, places in wanted.items():
         missing = {name for value, _ in places for name in _names(value, conditions)} - known
         needed = {name for _, names in places for name in ([names] if isinstance(names, str) else names)}
         missing |= needed - set(resources)  # DependsOn may name a resource whose condition is false
         if left := sorted(name for name in missing if not _PSEUDO.fullmatch(name)):
-            found[section] = left
+            found.append(f"[{', '.join(left)}] in the {section} block of the template")
     return found
 
 

@@ -50,7 +50,8 @@ class Registry:
     @cached_property
     def arn_formats(self) -> Mapping[str, Any]:
         """Give the ARN formats per service, from the IAM reference that cfn-lint ships."""
-        return _read(self._specs / "Policies.json")
+        formats: Mapping[str, Any] = _read(self._specs / "Policies.json")
+        return formats
 
     def types(self, region: str) -> Mapping[str, str]:
         """Give the region's types with the hash of their schema; a region without registry data has none."""
@@ -298,5 +299,7 @@ _CHECKS: Mapping[str, Check] = {
 }
 
 # Every keyword that validation acts on: a test holds it against those that the schemas use.
-_STRUCTURE = "$ref type properties patternProperties additionalProperties items prefixItems allOf anyOf oneOf not if"
-KEYWORDS = frozenset(_CHECKS) | frozenset(_STRUCTURE.split()) | {"then", "else"}
+KEYWORDS = frozenset(_CHECKS) | {
+    "$ref", "type", "properties", "patternProperties", "additionalProperties", "items", "prefixItems",
+    "allOf", "anyOf", "oneOf", "not", "if", "then", "else",
+}

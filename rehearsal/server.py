@@ -1,7 +1,7 @@
 """Serve the emulated account: `python -m rehearsal.server --port N --state DIR [--region REGION]`.
 
-Binds 127.0.0.1 only, prints one JSON line {"endpoint", "pid"} when it answers, ends on SIGTERM and SIGINT,
-and with --until-stdin-closes when whoever started it is gone. Buckets and objects outlive it in the state folder.
+Binds 127.0.0.1 only, prints one JSON line {"endpoint", "pid"} when it answers, ends on SIGTERM and SIGINT and, with
+--until-stdin-closes, when whoever started it is gone. Buckets and objects outlive it in the state folder.
 Besides AWS's APIs it answers GET /_rehearsal/ledger and GET /_rehearsal/resources with JSON."""
 
 from __future__ import annotations
@@ -29,44 +29,42 @@ from rehearsal.schemas import Registry
 
 @cache
 def lambda_python(runtime: str) -> str:
-    """Find the interpreter for a runtime such as "python3.13": one of that version that has boto3, as Lambda's own does.
+    """Find the interpreter for a runtime such as "python3.13": one of that version that has boto3, as Lambda's has.
 
-    Falls back to the interpreter that runs the emulator, which has boto3 but may be of another version."""
+    Falls back to the interpreter that runs the emulator, which may be of another version."""
     version = runtime.removeprefix("python")
-    root = Path(__file__).resolve().parents[1]
-    on_path = shutil.which(f"python{version}")
-    candidates = [root / ".venvs/lambda/bin/python", *([Path(on_path)] if on_path else [])]
-    candidates += sorted((Path.home() / ".pyenv/versions").glob(f"{version}*/bin/python"))
+    own = Path(__file__).resolve().parents[1] / ".venvs/lambda/bin/python"
+    candidates = [str(own), shutil.which(f"python{version}")]
+    candidates += map(str, sorted((Path.home() / ".pyenv/versions").glob(f"{version}*/bin/python")))
     probe = "import boto3, sys; print('%d.%d' % sys.version_info[:2])"
     for candidate in candidates:
-        if candidate.exists():
+        if candidate and Path(candidate).exists():
             told = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
-            if told.returncode == 0 and told.stdout.strip() == version:
-                return str(candidate)
+            if told.stdout.strip() == version:
+                return candidate
     return sys.executable
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Serve until told to end."""
     parser = argparse.ArgumentParser(prog="python -m rehearsal.server", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--state", type=Path, required=True, help="folder for buckets and objects; made when missing")
     parser.add_argument("--region", default="us-east-1", help="for requests that name none")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
-    given = parser.parse_args(arguments)
-    state = given.state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
+    given = parser.parse_args()
+    given.state.mkdir(parents=True, exist_ok=True)
     with socket.socket() as listening, tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", given.port))
         listening.listen(128)
         os.environ["TMPDIR"] = tempfile.tempdir = scratch  # unpacked functions go with the server
-        asyncio.run(_serve(listening, state, given.region, given.until_stdin_closes))
+        asyncio.run(_serve(listening, given.state.resolve(), given.region, given.until_stdin_closes))
 
 
 async def _serve(listening: socket.socket, state: Path, region: str, until_stdin_closes: bool) -> None:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    from hypercorn.asyncio import serve  # type: ignore[import-not-found, unused-ignore]
+    from hypercorn.config import Config  # type: ignore[import-not-found, unused-ignore]
 
     port, ledger, end = listening.getsockname()[1], Ledger(), asyncio.Event()
     emulator = ministack_internals.prepare(
@@ -79,8 +77,9 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] in views:
-            body = json.dumps(views[scope["path"]](), indent=1, default=str).encode()
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+            body = json.dumps(views[scope["path"]](), default=str).encode()
+            head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
+            await send(head)
             await send({"type": "http.response.body", "body": body})
         else:
             await emulator(scope, receive, send)
@@ -89,8 +88,8 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     if until_stdin_closes:
-        watch = threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(end.set)), daemon=True)
-        watch.start()
+        wait = lambda: (sys.stdin.read(), loop.call_soon_threadsafe(end.set))  # noqa: E731
+        threading.Thread(target=wait, daemon=True).start()
     config = Config()
     config.bind, config.loglevel, config.graceful_timeout = [f"fd://{listening.detach()}"], "WARNING", 1.0
     announcing = asyncio.create_task(_announce(port))

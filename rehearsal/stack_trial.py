@@ -1,7 +1,7 @@
-"""Bring a template up, change it and take it away again: `python -m rehearsal.stack_trial TEMPLATE --region R --parameter K=V`.
+"""Bring a published template up, change it and take it away again: `python -m rehearsal.stack_trial URL --state DIR`.
 
-TEMPLATE is a file or the URL of one published to the emulator (with --state or --endpoint, which say where). Exit code 1 and the
-first failed resource on anything but: created, updated, deleted, and nothing left but what the template retains."""
+Exit code 1 and the first failed resource on anything but: created, updated, deleted, every type live or recorded, and
+nothing left but what the template retains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 @dataclass(frozen=True)
 class Row:
-    """One resource of the stack once it was created."""
+    """One resource of the created stack."""
 
     logical_id: str
     type: str
@@ -43,31 +43,38 @@ class Trial:
 
     def __str__(self) -> str:
         kinds = Counter(row.kind for row in self.rows)
-        lines = [f"  {row.kind:9} {row.status:16} {row.logical_id} ({row.type})" for row in self.rows]
-        lines.append(f"{self.region}: created, updated and deleted in {self.seconds:.1f} s; {kinds['live']} live, "
-                     f"{kinds['recorded']} recorded, 0 ignored; retained: {', '.join(self.retained) or 'nothing'}")  # fmt: skip
-        return "\n".join(lines)
+        rows = [f"  {row.kind:9} {row.status:16} {row.logical_id} ({row.type})\n" for row in self.rows]
+        counts = f"{kinds['live']} live, {kinds['recorded']} recorded, 0 ignored"
+        kept = ", ".join(self.retained) or "nothing"
+        return f"{''.join(rows)}{self.region}: came, changed, went in {self.seconds:.1f} s; {counts}; retained: {kept}"
 
 
 def trial(
-    endpoint: str, template_url: str, parameters: Mapping[str, str], changed_parameters: Mapping[str, str], region: str,
+    endpoint: str,
+    template_url: str,
+    parameters: Mapping[str, str],
+    changed_parameters: Mapping[str, str],
+    region: str,
     account: str = client.ACCOUNT,
-) -> Trial:  # fmt: skip
+) -> Trial:
     """Create, update and delete a stack from a published template; raise TrialFailed at the first thing that is wrong.
 
-    Start with an emulator in which the stack's retained names are free: as on AWS, they are taken afterwards."""
+    The account must be the one that holds the buckets, and names that the template retains must be free in it: as on
+    AWS, they are taken afterwards."""
     started = time.monotonic()
     cloudformation = client.client(endpoint, "cloudformation", region, account)
-    request = {"StackName": f"trial-{time.time_ns():x}", "TemplateURL": template_url, "Capabilities": CAPABILITIES}
-    stack_id = cloudformation.create_stack(**request, Parameters=_listed(parameters))["StackId"]
-    created = _settled(cloudformation, stack_id, "create", "CREATE_COMPLETE")
+    stack = {"StackName": f"trial-{time.time_ns():x}", "TemplateURL": template_url, "Capabilities": CAPABILITIES}
+    stack_id = _asked("create", cloudformation.create_stack, **stack, Parameters=_listed(parameters))["StackId"]
+    created = _settled("create", cloudformation, stack_id)
     rows = _rows(endpoint, cloudformation, stack_id)
-    cloudformation.update_stack(**request, Parameters=_listed({**parameters, **changed_parameters}))
-    _settled(cloudformation, stack_id, "update", "UPDATE_COMPLETE")
+    changed = _listed({**parameters, **changed_parameters})
+    _asked("update", cloudformation.update_stack, **stack, Parameters=changed)
+    _settled("update", cloudformation, stack_id)
     _rows(endpoint, cloudformation, stack_id)
-    cloudformation.delete_stack(StackName=stack_id)
-    _settled(cloudformation, stack_id, "delete", "DELETE_COMPLETE")
-    retained = {e["LogicalResourceId"] for e in _events(cloudformation, stack_id) if e["ResourceStatus"] == "DELETE_SKIPPED"}
+    _asked("delete", cloudformation.delete_stack, StackName=stack_id)
+    _settled("delete", cloudformation, stack_id)
+    skipped = [e for e in _events(cloudformation, stack_id) if e["ResourceStatus"] == "DELETE_SKIPPED"]
+    retained = {event["LogicalResourceId"] for event in skipped}
     left = {r["logical_id"] for r in client.fetch(endpoint, "resources") if r["stack_id"] == stack_id}
     if left != retained:
         raise TrialFailed("delete", f"left behind or lost: {', '.join(sorted(left ^ retained))}")
@@ -79,19 +86,26 @@ def _listed(parameters: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
 
 
-def _settled(cloudformation: Any, stack_id: str, step: str, wanted: str) -> dict[str, Any]:
+def _asked(step: str, call: Any, **request: Any) -> Any:
+    """Make a call that the service may refuse outright."""
+    try:
+        return call(**request)
+    except call.__self__.exceptions.ClientError as error:
+        raise TrialFailed(step, str(error)) from error
+
+
+def _settled(step: str, cloudformation: Any, stack_id: str) -> dict[str, Any]:
     """Wait for an operation to end; raise with the first resource that failed when it did not end as wanted."""
     while True:
         stack: dict[str, Any] = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
             break
         time.sleep(0.05)
-    failures = [e for e in _events(cloudformation, stack_id) if e["ResourceStatus"].endswith("_FAILED")]
-    if stack["StackStatus"] != wanted or failures:
-        first = failures[0] if failures else stack
-        where = first.get("LogicalResourceId", stack["StackName"])
-        reason = first.get("ResourceStatusReason") or first.get("StackStatusReason") or "no reason given"
-        raise TrialFailed(step, f"{stack['StackStatus']} because of {where}: {reason}")
+    failures = [event for event in _events(cloudformation, stack_id) if event["ResourceStatus"].endswith("_FAILED")]
+    if stack["StackStatus"] != f"{step.upper()}_COMPLETE" or failures:
+        first = {"LogicalResourceId": stack["StackName"], **(failures[0] if failures else {})}
+        reason = first.get("ResourceStatusReason") or stack.get("StackStatusReason") or "no reason given"
+        raise TrialFailed(step, f"{stack['StackStatus']} because of {first['LogicalResourceId']}: {reason}")
     return stack
 
 
@@ -101,47 +115,40 @@ def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
 
 
 def _rows(endpoint: str, cloudformation: Any, stack_id: str) -> tuple[Row, ...]:
-    """List what the stack says it has, each with what stands behind it; nothing may stand behind nothing."""
-    if ignored := client.fetch(endpoint, "ledger")["ignored"]:
+    """List what the stack says it has and what stands behind it, which may not be nothing."""
+    ignored = [name for name in client.fetch(endpoint, "ledger")["ignored"] if name.startswith(stack_id)]
+    if ignored:
         raise TrialFailed("ledger", f"ignored by the emulator: {', '.join(ignored)}")
     kinds = {r["logical_id"]: r["kind"] for r in client.fetch(endpoint, "resources") if r["stack_id"] == stack_id}
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-    return tuple(
-        Row(r["LogicalResourceId"], r["ResourceType"], r["ResourceStatus"], kinds[r["LogicalResourceId"]])
-        for page in pages
-        for r in page["StackResourceSummaries"]
-    )
-
-
-def upload(endpoint: str, template: Path, region: str) -> str:
-    """Put a template file into a bucket of the emulator, since larger ones are accepted by URL only; give the URL."""
-    s3, bucket = client.client(endpoint, "s3", region), f"rehearsal-trial-{region}"
-    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    s3.create_bucket(Bucket=bucket, **place)
-    s3.put_object(Bucket=bucket, Key=template.name, Body=template.read_bytes())
-    return f"https://{bucket}.s3.{region}.amazonaws.com/{template.name}"
+    listed = [resource for page in pages for resource in page["StackResourceSummaries"]]
+    ids = ((r["LogicalResourceId"], r) for r in listed)
+    return tuple(Row(name, r["ResourceType"], r["ResourceStatus"], kinds[name]) for name, r in ids)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try a template in one region after the other."""
     parser = argparse.ArgumentParser(prog="python -m rehearsal.stack_trial", description=__doc__)
-    parser.add_argument("template", help="file, or URL with {region} where the region stands")
+    parser.add_argument("url", help="of the published template, with {region} where the region stands")
     parser.add_argument("--region", action="append", help="may be given several times; us-east-1 when not given")
-    parser.add_argument("--parameter", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--parameter", action="append", default=[], metavar="KEY=VALUE", help="may hold {region}")
     parser.add_argument("--change", action="append", default=[], metavar="KEY=VALUE", help="parameter of the update")
-    parser.add_argument("--endpoint", help="a running emulator; one is started when not given")
+    parser.add_argument("--endpoint", help="a running emulator; one is started over --state when not given")
     parser.add_argument("--state", type=Path, help="state folder that was published to")
+    parser.add_argument("--account", default=client.ACCOUNT, help="account that holds the published buckets")
     given = parser.parse_args(arguments)
-    parameters, changes = (dict(pair.split("=", 1) for pair in pairs) for pairs in (given.parameter, given.change))
     running = nullcontext(client.Emulator(given.endpoint, 0)) if given.endpoint else client.emulator(given.state)
     try:
         with running as emulator:
             for region in given.region or ["us-east-1"]:
-                is_url = given.template.startswith("http")
-                url = given.template if is_url else upload(emulator.endpoint, Path(given.template), region)
-                print(trial(emulator.endpoint, url.replace("{region}", region), parameters, changes, region))
+                url = given.url.replace("{region}", region)
+                parameters, changes = (
+                    dict(pair.replace("{region}", region).split("=", 1) for pair in pairs)
+                    for pairs in (given.parameter, given.change)
+                )
+                print(trial(emulator.endpoint, url, parameters, changes, region, given.account))
     except RehearsalError as error:
-        print(f"{region if 'region' in locals() else ''} {error}".strip(), file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -69,7 +69,7 @@ def _switch(b: Builder, asked: Asked, endpoint: Endpoint) -> str:
         create = Or(create, And(Equals(answer, "auto"), Condition(asked.creates_vpc), *needed))
     if endpoint.name in ONLY_WITH:
         create = And(Condition(ONLY_WITH[endpoint.name]), create)
-    return b.when(f"Creates{endpoint.name}Endpoint", create)
+    return b.when(endpoint.condition, create)
 
 
 def _trusted(b: Builder, asked: Asked) -> Any:

@@ -84,10 +84,10 @@ def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
             ServiceToken=GetAtt(look_up.function, "Arn"),
             ServiceTimeout=120,
             Region=Region,
-            ZonesWanted=Ref("SubnetCount"),
+            ZonesWanted=If(asked.creates_vpc, asked[questions.SUBNET_COUNT], "0"),
             ZonesGiven=If(has_zones, asked[questions.ZONE_IDS], ""),
             ZonesPreferred=troposphere.FindInMap("Regions", Region, "Zones"),
-            Services=[Sub(endpoint.service) for endpoint in ENDPOINTS if endpoint.core],
+            Services=[If(endpoint.condition, Sub(endpoint.service), NoValue) for endpoint in ENDPOINTS],
         )
     )
 

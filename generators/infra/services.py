@@ -15,6 +15,11 @@ class Endpoint:
     core: bool = False
     policy: bool = True
 
+    @property
+    def condition(self) -> str:
+        """Give the condition under which it is made."""
+        return f"Creates{self.name}Endpoint"
+
 
 def aws(service: str) -> str:
     """Give the usual name of an endpoint service, for `Sub`."""

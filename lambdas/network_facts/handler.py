@@ -1,8 +1,8 @@
 """Tell 1-infra what only the account knows of its region: zones that serve every endpoint, and the S3 prefix list.
 
-Called by: CloudFormation, as a custom resource. Properties: `Region`; `ZonesWanted` (2 or 3); `ZonesGiven`,
+Called by: CloudFormation, as a custom resource. Properties: `Region`; `ZonesWanted` (2 or 3, 0 in an existing VPC); `ZonesGiven`,
 `ZonesPreferred` (zone ids separated by commas, or empty); `Services` (interface endpoint services). Attributes:
-`ZoneA`, `ZoneB`, `ZoneC` (empty when two are wanted), `ZoneIds`, `S3PrefixListId`, `MissingServices` (those the region
+`ZoneA`, `ZoneB`, `ZoneC` (empty beyond those wanted), `ZoneIds`, `S3PrefixListId`, `MissingServices` (those the region
 does not offer, or `none`). No network stands without them, so every error is FAILED.
 Environment: AWS_REGION (set by Lambda).
 IAM: DescribeAvailabilityZones, DescribeVpcEndpointServices, DescribeManagedPrefixLists -> the ec2 actions of these
@@ -38,7 +38,7 @@ def _act(request: Request) -> Answer:
     if request.type == "Delete":
         return Answer()
     asked = read(request.properties)
-    found = REMEMBERED.fullmatch(request.physical_id) if request.type == "Update" else None
+    found = REMEMBERED.fullmatch(request.physical_id)
     kept = comma(found[1]) if found else ()
     try:
         prefix_list, (lacks, missing) = s3_prefix_list(EC2, asked.region), look_up(EC2, asked.services)
@@ -52,6 +52,6 @@ def _act(request: Request) -> Answer:
         remembered = kept if len(kept) >= asked.wanted else choose(lacks, asked, kept)
     zones = (asked.given or remembered)[: asked.wanted]
     LOGGER.info("zones", extra={"zones": zones, "given": asked.given, "kept": kept, "missing_services": missing})
-    data = dict(zip(("ZoneA", "ZoneB", "ZoneC"), (*zones, ""), strict=False))
+    data = dict(zip(("ZoneA", "ZoneB", "ZoneC"), (*zones, "", "", ""), strict=False))
     data |= {"ZoneIds": ",".join(zones), "S3PrefixListId": prefix_list, "MissingServices": ",".join(missing) or "none"}
     return Answer("network-facts/" + ",".join(remembered), data)

@@ -29,8 +29,8 @@ def read(properties: Mapping[str, Any]) -> Asked:
     texts: list[Any] = [properties.get(name) for name in ("Region", "ZonesWanted", "ZonesGiven", "ZonesPreferred")]
     services = properties.get("Services")
     names: list[Any] = services if isinstance(services, list) else [None]
-    if not names or not all(isinstance(text, str) for text in (*texts, *names)) or texts[1] not in ("2", "3"):
-        raise NoFacts("Region and zones have to be texts, ZonesWanted 2 or 3, Services names: mend the template.")
+    if not all(isinstance(text, str) for text in (*texts, *names)) or texts[1] not in ("0", "2", "3"):
+        raise NoFacts("Region and zones have to be texts, ZonesWanted 0, 2 or 3, Services names: mend the template.")
     return Asked(texts[0], int(texts[1]), comma(texts[2]), comma(texts[3]), tuple(dict.fromkeys(names)))
 
 
@@ -43,7 +43,7 @@ def look_up(client: Any, services: Sequence[str]) -> tuple[Lacks, list[str]]:
     """Ask EC2 which services each zone lacks, and which the whole region."""
     # A filter and not ServiceNames, which fails as a whole on one name that the region does not have.
     wanted = {"service-name": list(services), "service-type": ["Interface"]}
-    details = _pages(client, "describe_vpc_endpoint_services", "ServiceDetails", wanted)
+    details = _pages(client, "describe_vpc_endpoint_services", "ServiceDetails", wanted) if services else []
     served = {detail["ServiceName"]: detail["AvailabilityZones"] for detail in details}
     offered = [service for service in services if service in served]
     lacks = {

@@ -160,7 +160,6 @@ def test_delete_answers_at_once_and_calls_nothing(aws: Stubber, ask: Asking, bef
         {"ZonesGiven": ["euc1-az1", "euc1-az2"]},
         {"ZonesPreferred": {"a": "b"}},
         {"Services": None},
-        {"Services": []},
         {"Services": STS},
         {"Services": [STS, None]},
         {"Services": [[STS]]},
@@ -169,7 +168,7 @@ def test_delete_answers_at_once_and_calls_nothing(aws: Stubber, ask: Asking, bef
 )
 @pytest.mark.parametrize("kind", ["Create", "Update"])
 def test_bad_properties_fail_before_any_call(aws: Stubber, ask: Asking, kind: str, changes: dict[str, Any]) -> None:
-    assert ask.fails(kind, **changes).startswith("NoFacts: Region and zones have to be texts, ZonesWanted 2 or 3")
+    assert ask.fails(kind, **changes).startswith("NoFacts: Region and zones have to be texts, ZonesWanted 0, 2 or 3")
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "RequestLimitExceeded", "InternalError", "AuthFailure"])
@@ -224,3 +223,13 @@ def test_throttling_is_repeated_and_real_answers_are_read(
     answer = server.sent[-1].json
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "network-facts/euc1-a,euc1-b")
     assert (answer["Data"]["S3PrefixListId"], answer["Data"]["MissingServices"]) == ("pl-1", LOGS)
+
+
+def test_an_existing_vpc_wants_no_zone_and_no_service(aws: Stubber, ask: Asking) -> None:
+    prefix_list_of(aws, PREFIX_LIST)
+    aws.add_response("describe_availability_zones", {"AvailabilityZones": []}, {})
+    body = ask.send("Create", ZonesWanted="0", Services=[])
+    assert body["Status"] == "SUCCESS", body
+    assert body["Data"] == {
+        "ZoneA": "", "ZoneB": "", "ZoneC": "", "ZoneIds": "", "S3PrefixListId": PREFIX_LIST["PrefixListId"], "MissingServices": "none",
+    }  # fmt: skip

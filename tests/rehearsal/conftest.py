@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("ministack", reason="these tests run in the rehearsal environment")
 
-from rehearsal.client import Emulator, emulator  # noqa: E402
-from tests.rehearsal.published import GREETER, REGIONS, TEMPLATES, publish, zipped  # noqa: E402
+from rehearsal.client import Emulator, emulator
+
+# Two modules, as our own zips have; answers with what a function finds around itself.
+GREETER = {
+    "handler.py": """
+import json, os, sys, urllib.request
+import boto3
+from topic import greet
+
+def handle(event, context):
+    answer = {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
+    word = event["ResourceProperties"]["Greeting"]
+    if word == "raise":
+        raise ValueError("nothing to say")
+    failed = event["RequestType"] != "Delete" and word == "fail"
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    data = {"Greeting": greet(word), "Account": account, "Python": "%d.%d" % sys.version_info[:2],
+            "Region": os.environ["AWS_REGION"], "Stack": os.environ["STACK"]}
+    answer |= {"Status": "FAILED" if failed else "SUCCESS", "Reason": "asked to fail", "Data": data,
+               "PhysicalResourceId": "greeting"}
+    body = json.dumps(answer).encode()
+    urllib.request.urlopen(urllib.request.Request(event["ResponseURL"], body, method="PUT")).close()
+""",
+    "topic.py": "def greet(word):\n    return word + ', world'\n",
+}
+
+
+def zipped(files: Mapping[str, str]) -> bytes:
+    """Make a zip file of texts."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[Emulator]:
     """Give an emulated account in which `mixed.yaml` and what it needs are published."""
     objects = {
-        "v1/mixed.yaml": (TEMPLATES / "mixed.yaml").read_bytes(),
+        "v1/mixed.yaml": (Path(__file__).parent / "templates/mixed.yaml").read_bytes(),
         "zips/greeter.zip": zipped(GREETER),
         "seeds/seed.zip": zipped({"README.md": "seed"}),
     }
     with emulator() as running:
-        for region in REGIONS:
-            publish(running, region, objects)
+        for region in ("us-east-1", "eu-south-1"):
+            s3, place = running.client("s3", region), {"LocationConstraint": region}
+            given: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": place}
+            s3.create_bucket(Bucket=f"assets-{region}", **given)
+            for key, body in objects.items():
+                s3.put_object(Bucket=f"assets-{region}", Key=key, Body=body)
         yield running

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from rehearsal.identity import Identity
-from rehearsal.schemas import KEYWORDS, Registry, _pattern
+from rehearsal.ledger import Request
+from rehearsal.schemas import KEYWORDS, Registry, _pattern, fits
 
 REGISTRY = Registry()
+ARN = "arn:aws:{}:eu-west-1:123456789012"
 # Say something about documentation, naming or order, nothing about which values are right.
 SILENT = {
-    "description", "title", "examples", "default", "$comment", "$schema", "insertionOrder", "arrayType", "relationshipRef",
-    "definitions", "resourceLink", "replacementStrategy", "documentationUrl",
-}  # fmt: skip
+    "description", "title", "examples", "default", "$comment", "$schema", "insertionOrder", "arrayType",
+    "relationshipRef", "definitions", "resourceLink", "replacementStrategy", "documentationUrl",
+}
 
 
 def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
@@ -47,15 +49,15 @@ def test_no_keyword_of_the_schemas_is_passed_over(service: str) -> None:
     ("type_name", "properties", "problem"),
     [
         ("AWS::EC2::SecurityGroupIngress", {"IpProtocol": "tcp", "GroupId": "sg-1"}, '#/GroupId: "sg-1" is no'),
-        ("AWS::EC2::SecurityGroupIngress", {"IpProtocol": "tcp", "CidrIp": "::", "SourcePrefixListId": "pl-1"}, "#: needs exactly one of"),
-        ("AWS::SQS::Queue", {"DelaySeconds": "many"}, "#/DelaySeconds: \"many\" is not of type integer"),
-        ("AWS::KMS::Alias", {"AliasName": "project", "TargetKeyId": "k"}, "#/AliasName: \"project\" does not match"),
+        ("AWS::EC2::SecurityGroupIngress", {"CidrIp": "::", "SourcePrefixListId": "pl-1"}, "#: needs exactly one of"),
+        ("AWS::SQS::Queue", {"DelaySeconds": "many"}, '#/DelaySeconds: "many" is not of type integer'),
+        ("AWS::KMS::Alias", {"AliasName": "project"}, '#/AliasName: "project" does not match'),
         ("AWS::KMS::Key", {"Arn": "arn:aws:kms:us-east-1:123456789012:key/x"}, "#/Arn: is read-only"),
-        ("AWS::Lambda::Function", {"Role": "arn:aws:iam::1:role/x", "Code": {}}, '#/Role: "arn:aws:iam::1:role/x" does not match'),
+        ("AWS::Lambda::Function", {"Role": "arn:aws:iam::1:role/x"}, '#/Role: "arn:aws:iam::1:role/x" does not match'),
         ("AWS::Lambda::Function", {"Code": {"ZipFile": "x"}}, "#: required key [Role] not found"),
         ("AWS::SSM::Parameter", {"Type": "String", "Value": {"a": 1}}, '#/Value: {"a": 1} is not of type string'),
     ],
-)  # fmt: skip
+)
 def test_problem_is_found_and_placed(type_name: str, properties: dict[str, Any], problem: str) -> None:
     schema = REGISTRY.get("us-east-1", type_name)
     assert schema is not None
@@ -71,25 +73,28 @@ def test_scalars_are_converted_as_cloudformation_does() -> None:
 @pytest.mark.parametrize(
     ("type_name", "properties", "ref", "attributes"),
     [
-        ("AWS::SageMaker::Domain", {"DomainName": "x"}, "d-", {"DomainArn": "arn:aws:sagemaker:eu-west-1:123456789012:domain/d-"}),
+        ("AWS::SageMaker::Domain", {"DomainName": "x"}, "d-", {"DomainArn": f"{ARN.format('sagemaker')}:domain/d-"}),
         ("AWS::SageMaker::UserProfile", {"DomainId": "d-1", "UserProfileName": "ana"}, "ana|d-1",
-         {"UserProfileArn": "arn:aws:sagemaker:eu-west-1:123456789012:user-profile/d-1/ana"}),
-        ("AWS::CodeArtifact::Domain", {"DomainName": "mlops"}, "arn:aws:codeartifact:eu-west-1:123456789012:domain/mlops",
+         {"UserProfileArn": f"{ARN.format('sagemaker')}:user-profile/d-1/ana"}),
+        ("AWS::CodeArtifact::Domain", {"DomainName": "mlops"}, f"{ARN.format('codeartifact')}:domain/mlops",
          {"Name": "mlops", "Owner": "123456789012"}),
         ("AWS::CodeCommit::Repository", {"RepositoryName": "r"}, "repository-",
-         {"Name": "r", "Arn": "arn:aws:codecommit:eu-west-1:123456789012:r"}),
+         {"Name": "r", "Arn": f"{ARN.format('codecommit')}:r"}),
+        ("AWS::SageMaker::MlflowTrackingServer", {"TrackingServerName": "t"}, "t",
+         {"TrackingServerArn": f"{ARN.format('sagemaker')}:mlflow-tracking-server/t"}),
         ("AWS::EC2::VPCEndpoint", {"ServiceName": "x"}, "vpce-", {"DnsEntries": []}),
     ],
-)  # fmt: skip
+)
 def test_names_follow_schema_and_properties(type_name: str, properties: Any, ref: str, attributes: Any) -> None:
     schema = REGISTRY.get("eu-west-1", type_name)
     assert schema is not None
-    one, same, other = (
-        Identity(type_name, schema, REGISTRY, "123456789012", "eu-west-1", "stack", "Logical", properties, seed)
-        for seed in ("", "", "replaced")
-    )
+    place = {"account": "123456789012", "region": "eu-west-1", "stack": "stack", "stack_id": "", "operation": ""}
+    request = Request("create", type_name, "Logical", phase="", properties=properties, **place)
+    one, same, other = (Identity(request, schema, REGISTRY.arn_formats, seed) for seed in ("", "", "replaced"))
     assert one.physical_id.startswith(ref)
     assert (one.physical_id, one.attributes) == (same.physical_id, same.attributes)
     assert (one.physical_id == other.physical_id) == (one.physical_id == ref)
     for name, value in attributes.items():
         assert one.attributes[name] == value or str(one.attributes[name]).startswith(value)
+    for path in schema.paths("readOnlyProperties"):
+        assert "*" in path or fits(str(one.attributes[".".join(path)]), schema.subschema(path)), path

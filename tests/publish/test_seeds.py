@@ -1,0 +1,139 @@
+"""Seeds: the project's own files, within what CodeCommit takes for a first commit."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from generators.kit.registry import rendered
+from tools.publish.assets import collect
+from tools.publish.errors import BadAssets
+from tools.publish.seeds import MOST_BYTES, SEEDS, project_files, seed_zips, untracked
+
+FILES = {
+    ".gitignore": "/.venv/\n__pycache__/\n*.log\n",
+    "README.md": "Read me.\n",
+    "generators/one.py": '"""One."""\n',
+    "inv": "#!/bin/sh\n",
+    "mlops-cicd/buildspec.yml": "version: 0.2\n",
+    "rehearsal/server.py": '"""Not for the seed."""\n',
+    "seedcode-repo/sklearn/model_config.yaml": "train_config: {}\n",
+}
+IGNORED = {".venv/lib/x.py": "x", "generators/__pycache__/one.pyc": "x", "debug.log": "x"}
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    """Write files below a folder."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def names(data: bytes) -> list[str]:
+    """List the members of a zip."""
+    with zipfile.ZipFile(io.BytesIO(data)) as found:
+        return found.namelist()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Make a small project without git."""
+    write(tmp_path, {**FILES, **IGNORED})
+    (tmp_path / "inv").chmod(0o755)
+    return tmp_path
+
+
+def git(project: Path, *words: str) -> None:
+    """Run git in a project, past the settings of the person who runs the tests."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(project), "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *words], cwd=project, check=True, capture_output=True, env=environment)
+
+
+def test_without_git_the_folder_minus_what_is_ignored(project: Path) -> None:
+    assert project_files(project) == sorted(FILES)
+
+
+def test_with_git_what_it_tracks(project: Path) -> None:
+    git(project, "init")
+    git(project, "add", ".")
+    write(project, {"generators/scratch.py": "x = 1\n"})
+    assert project_files(project) == sorted(FILES)
+    assert untracked(project) == ["generators/scratch.py"]
+
+
+def test_each_seed_holds_its_part(project: Path) -> None:
+    problems: list[str] = []
+    zips = seed_zips(problems, project)
+    assert problems == []
+    assert names(zips["mlops-cfn"]) == [".gitignore", "README.md", "generators/one.py", "inv"]
+    assert names(zips["mlops-cicd"]) == ["buildspec.yml"]
+    assert names(zips["seedcode-repo"]) == ["sklearn/model_config.yaml"]
+    with zipfile.ZipFile(io.BytesIO(zips["mlops-cfn"])) as found:
+        assert found.getinfo("inv").external_attr >> 16 & 0o777 == 0o755
+        assert not [info for info in found.infolist() if info.is_dir()]
+
+
+def test_an_empty_file_is_named_with_its_mend(project: Path) -> None:
+    write(project, {"generators/__init__.py": "", "mlops-cicd/.keep": ""})
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert problems == [
+        "generators/__init__.py in the seed mlops-cfn is empty, which CodeCommit refuses: write a docstring into it",
+        "mlops-cicd/.keep in the seed mlops-cicd is empty, which CodeCommit refuses: write a line into it",
+    ]
+
+
+def test_too_many_files_fail_loudly(project: Path) -> None:
+    write(project, {f"mlops-cicd/jobs/{number}.yml": "a: 1\n" for number in range(98)})
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert problems == []
+    write(project, {"mlops-cicd/jobs/one-more.yml": "a: 1\n"})
+    seed_zips(problems, project)
+    assert len(problems) == 1 and problems[0].startswith("the seed mlops-cicd has 100 files")
+
+
+def test_too_many_bytes_fail_loudly(project: Path) -> None:
+    write(project, {"seedcode-repo/data.csv": "1,2\n" * (MOST_BYTES // 4)})
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert len(problems) == 1 and problems[0].startswith("the seed seedcode-repo has 5,000,")
+
+
+def test_an_empty_seed_and_a_link_are_refused(project: Path) -> None:
+    (project / "mlops-cicd" / "buildspec.yml").unlink()
+    (project / "seedcode-repo" / "link").symlink_to(project / "README.md")
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert [problem.split(" ", 3)[:3] for problem in problems] == [
+        ["the", "seed", "mlops-cicd"],
+        ["seedcode-repo/link", "in", "the"],
+    ]
+
+
+def test_the_whole_release_can_be_put_together() -> None:
+    objects = collect()
+    assert {f"seeds/{seed.name}.zip" for seed in SEEDS} <= set(objects)
+    assert "templates/1-infra.yaml" in objects
+    assert objects == collect()
+
+
+def test_all_problems_of_a_release_are_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(problems: list[str]) -> dict[str, bytes]:
+        problems.append("generators/__init__.py is empty")
+        return {}
+
+    monkeypatch.setattr("tools.publish.assets.seed_zips", broken)
+    fresh = {item.stack.name: item.text.encode() for item in rendered()}
+    monkeypatch.setattr("tools.publish.assets.committed_templates", lambda *_: fresh)
+    with pytest.raises(BadAssets) as caught:
+        collect()
+    assert caught.value.problems[0] == "generators/__init__.py is empty"
+    # The base stack's repositories name the seeds that are now missing.
+    assert any("names seeds/mlops-cfn.zip, which nothing here makes" in problem for problem in caught.value.problems)
+    assert str(caught.value).endswith("then run the same command again.")
