@@ -13,7 +13,7 @@ from typing import Any
 from rehearsal.ledger import Request
 from rehearsal.schemas import ResourceSchema, fits, read, text
 
-# What schemas do not say: prefixes of ids, ARNs made of more than the resource's own id, and URLs
+# What schemas do not say: prefixes of ids, ARNs made of more than the resource's own id, odd forms
 # (source: the types' pages in the CloudFormation template reference, "Return values").
 _PREFIXES = {
     "AWS::EC2::FlowLog": "fl",
@@ -28,9 +28,10 @@ _ARN_TAILS = {
     "AWS::CodeCommit::Repository": ("RepositoryName",),
     "AWS::SageMaker::UserProfile": ("DomainId", "UserProfileName"),
 }
-_URLS = {
+_FORMS = {
     "CloneUrlHttp": "https://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
     "CloneUrlSsh": "ssh://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
+    "SingleSignOnApplicationArn": "arn:aws:sso::{account}:application/sagemaker/apl-{digits}",
 }
 _SETTLED = re.compile(r"(create_?)?(d|completed?)|active|available|inservice|ready", re.IGNORECASE)
 
@@ -90,8 +91,9 @@ class Identity:
             return next((value for value in schema["enum"] if _SETTLED.fullmatch(value)), schema["enum"][0])
         if schema.get("format") == "date-time" or re.search("Time(stamp)?$|Date$", name):
             return "2026-01-01T00:00:00Z"
-        if name in _URLS:
-            return _URLS[name].format(region=self.request.region, name=self._name)
+        if name in _FORMS:
+            place = {"region": self.request.region, "account": self.request.account}
+            return _FORMS[name].format(name=self._name, digits=self._hex(name)[:16], **place)
         if re.search("Ur[il]$|Endpoint$", name):
             return f"https://{self._hex(name)[:12]}.{self.request.region}.amazonaws.com"
         if name.endswith("Owner") or name == "AccountId":

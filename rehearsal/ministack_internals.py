@@ -97,6 +97,9 @@ def _install(provider: Provider) -> None:
     engine, stacks, handlers, changesets, provisioners, helpers = (
         _module(f"{_CLOUDFORMATION}.{name}") for name in names
     )
+    # ministack reads YAML in pure Python, a second for a template of 200 kB; libyaml takes a tenth of that.
+    constructors = {"yaml_constructors": engine.CfnLoader.yaml_constructors}
+    engine.CfnLoader = type("CfnLoader", (engine.yaml.CSafeLoader,), constructors)
     _patch("_evaluate_conditions", _conditions(engine), engine, stacks, handlers, changesets)
     _patch("validate_template_support", _support(engine, provisioners, provider), engine, handlers, changesets)
     _patch("_resolve_document", _template_urls(helpers._resolve_document), helpers)

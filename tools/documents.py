@@ -55,7 +55,9 @@ def taskcat(templates: tuple[Rendered, ...]) -> str:
             for item in templates
         },
     }
-    return "# Rendered from the cards in generators/ by `inv build`. Change it there.\n" + yaml.safe_dump(body, sort_keys=False)
+    return "# Rendered from the cards in generators/ by `inv build`. Change it there.\n" + yaml.safe_dump(
+        body, sort_keys=False
+    )
 
 
 def reference(item: Rendered) -> str:
@@ -102,7 +104,9 @@ def reference(item: Rendered) -> str:
         "",
         "## Conditions",
         "",
-        *_table(("Condition", "Holds when"), ((name, f"`{_text(value)}`") for name, value in body["Conditions"].items())),
+        *_table(
+            ("Condition", "Holds when"), ((name, f"`{_text(value)}`") for name, value in body["Conditions"].items())
+        ),
         "",
         "## What linters say that is right here",
         "",
@@ -134,13 +138,13 @@ def region_page() -> str:
         "<!-- Rendered from generators/kit/regions.json and tools/region_sources.json by `inv build`. Change it there. -->",
         "# Regions",
         "",
-        "A region is offered when the registry schemas have every type that a launch with the defaults makes there. What else it lacks,",
-        "the template switches off by itself. `./inv facts --check` says it for every region AWS publishes schemas for.",
+        "A region is offered when the registry schemas have every type that a launch with the defaults makes there. What else",
+        "it lacks, the template switches off by itself. `./inv facts --check` says it for every region AWS publishes schemas for.",
         "",
         *_table(("Region", "Zones, in the order they are tried", "Switched off", "AWS image registries"), rows),
         "",
-        "Zones are asked for at launch: the function `network_facts` keeps those of this order that exist in the account and serve every",
-        "endpoint, and takes others when too few do. The id of S3's prefix list is looked up by the same function.",
+        "Zones are asked for at launch: the function `network_facts` keeps those of this order that exist in the account and",
+        "serve every endpoint, and takes others when too few do. The id of S3's prefix list is looked up by the same function.",
         "",
         "## Sources",
         "",
@@ -162,7 +166,11 @@ def _parameters(item: Rendered) -> Iterable[str]:
                 (
                     f"`{question.name}`",
                     f"**{question.label}.** {question.description}",
-                    "(required)" if question.default is None else f"`{question.default}`" if question.default != "" else "(empty)",
+                    "(required)"
+                    if question.default is None
+                    else f"`{question.default}`"
+                    if question.default != ""
+                    else "(empty)",
                     ", ".join(question.allowed) or question.constraint,
                 )
                 for question in asked
@@ -193,17 +201,25 @@ def _launch(templates: tuple[Rendered, ...]) -> str:
     launched = [item.stack for item in templates if item.stack.launch]
     if not prefix:
         return (
-            "Nobody has published a release under this project's name yet. Publish one to buckets of your own, and get the links:\n\n"
+            "Nobody has published a release under this project's name yet. Publish one to buckets of your own:\n\n"
             "```\n./inv publish --bucket-prefix PREFIX --org-id o-...\n./inv links --bucket-prefix PREFIX\n```\n\n"
             f"Regions: {', '.join(regions.names())}.\n"
         )
-    rows = ((region, *(f"[Launch]({publishing.launch_url(stack, prefix, region)})" for stack in launched)) for region in regions.names())
+    rows = (
+        (region, *(f"[Launch]({publishing.launch_url(stack, prefix, region)})" for stack in launched))
+        for region in regions.names()
+    )
     return "\n".join(_table(("Region", *(stack.name for stack in launched)), rows)) + "\n"
 
 
 def _templates(templates: tuple[Rendered, ...]) -> str:
     rows = (
-        (f"[`{item.stack.name}.yaml`](docs/reference/{item.stack.name}.md)", item.stack.title, item.stack.summary, item.stack.account)
+        (
+            f"[`{item.stack.name}.yaml`](docs/reference/{item.stack.name}.md)",
+            item.stack.title,
+            item.stack.summary,
+            item.stack.account,
+        )
         for item in templates
     )
     return "\n".join(_table(("Template", "Title", "What it makes", "Account"), rows)) + "\n"

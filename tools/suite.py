@@ -63,7 +63,13 @@ def _mypy() -> list[list[str]]:
 
 
 QUICK: list[Step] = [
-    ("style", lambda: [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]]),
+    (
+        "style",
+        lambda: [
+            [sys.executable, "-m", "ruff", "check", "."],
+            [sys.executable, "-m", "ruff", "format", "--check", "."],
+        ],
+    ),
     ("stale files", lambda: _inv("build", "--check")),
     ("unit and contract tests", lambda: _pytest("main", "tests/unit", "tests/contract")),
     ("types", _mypy),

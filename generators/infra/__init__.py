@@ -4,7 +4,18 @@ Launched once per account and region by the full stack developer. Needs a publis
 
 from __future__ import annotations
 
-from generators.infra import access, encryption, endpoints, network, operations, packages, questions, repositories, studio, tracking
+from generators.infra import (
+    access,
+    encryption,
+    endpoints,
+    network,
+    operations,
+    packages,
+    questions,
+    repositories,
+    studio,
+    tracking,
+)
 from generators.kit.builder import Builder
 from generators.kit.stack import Launch, Stack, Trial
 

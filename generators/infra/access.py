@@ -13,7 +13,7 @@ from generators.infra import questions
 from generators.infra.encryption import USE, Keys
 from generators.infra.questions import Asked
 from generators.infra.repositories import Repositories
-from generators.infra.studio import Home
+from generators.infra.studio import SEE_STUDIO, Home
 from generators.kit import contracts
 from generators.kit.builder import Builder
 from generators.kit.contracts import Contract
@@ -168,7 +168,15 @@ def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
                          {"StringEquals": {"SAML:aud": asked[questions.SAML_AUDIENCE]}})  # fmt: skip
         return [
             If(saml, federated, take("Sessions", "sts:AssumeRole", root, sessions)),
-            If(saml, NoValue, If(center, take("OwnEmailAsTag", "sts:TagSession", root, {**tags, "ArnLike": {"aws:PrincipalArn": sets}}), users)),
+            If(
+                saml,
+                NoValue,
+                If(
+                    center,
+                    take("OwnEmailAsTag", "sts:TagSession", root, {**tags, "ArnLike": {"aws:PrincipalArn": sets}}),
+                    users,
+                ),
+            ),
         ]
 
     return statements
@@ -206,8 +214,8 @@ def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
     stack = Sub("arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*")
     has_role = "HasDeploymentRole"
     return [
-        allow("SeeTheStack", ["cloudformation:DescribeChangeSet", "cloudformation:DescribeEvents", "cloudformation:DescribeStackEvents",
-                              "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks",
+        allow("SeeTheStack", ["cloudformation:DescribeChangeSet", "cloudformation:DescribeEvents",
+                              "cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks",
                               "cloudformation:DetectStackDrift", "cloudformation:GetTemplate",
                               "cloudformation:ListChangeSets", "cloudformation:ListStackResources"], stack),
         allow("PrepareUpgrades", ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"], stack),
@@ -232,7 +240,9 @@ def _data_scientist(home: Home, asked: Asked) -> list[Any]:
     by_name = {"StringLike": {"aws:userid": f"*:${{{owner}}}"}, "Null": {owner: "false"}}
     return [
         *_see_studio(home),
-        allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("*"), If("IsOwnerTag", by_tag, by_name)),
+        allow(
+            "OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("*"), If("IsOwnerTag", by_tag, by_name)
+        ),
     ]
 
 
@@ -265,13 +275,19 @@ def _ml_engineer(home: Home, asked: Asked) -> list[Any]:
 
 def _see_studio(home: Home) -> list[Statement]:
     return [
-        allow("SeeStudio", ["sagemaker:ListApps", "sagemaker:ListDomains", "sagemaker:ListSpaces", "sagemaker:ListUserProfiles"], "*"),
+        allow("SeeStudio", SEE_STUDIO, "*"),
         allow("ReadStudio", ["sagemaker:DescribeDomain", "sagemaker:DescribeUserProfile"], [home.domain_arn, home.profile("*")]),
     ]  # fmt: skip
 
 
 PERSONAS = (
-    Persona("FullStackDeveloper", "full stack developer", "mlops-cfn", contracts.FULL_STACK_DEVELOPER_ROLE_ARN, _full_stack_developer),
+    Persona(
+        "FullStackDeveloper",
+        "full stack developer",
+        "mlops-cfn",
+        contracts.FULL_STACK_DEVELOPER_ROLE_ARN,
+        _full_stack_developer,
+    ),
     Persona("DataScienceAdmin", "data science admin", "", contracts.DATA_SCIENCE_ADMIN_ROLE_ARN, _data_science_admin),
     Persona("DataScientist", "data scientist", "seedcode-repo", contracts.DATA_SCIENTIST_ROLE_ARN, _data_scientist),
     Persona("ModelApprover", "model approver", "", contracts.MODEL_APPROVER_ROLE_ARN, _model_approver),

@@ -20,7 +20,6 @@ from generators.kit.builder import Builder
 from generators.kit.iam import Statement, allow, document
 from generators.kit.parameters import Question
 
-
 # Endpoints that a feature needs once it is chosen.
 NEEDED_BY = {"Mlflow": "IsMlflowApp", "Experiments": "IsTrackingServer"}
 # Endpoints of services that the region or a switch may leave out.
@@ -45,7 +44,9 @@ def build(b: Builder, asked: Asked, net: Network, index: PackageIndex) -> None:
                 **({"PolicyDocument": _policy(endpoint, trusted, index)} if endpoint.policy else {}),
             ),
             when=wanted,
-            accept=None if endpoint.policy else {"MLOPS_POLICY": "No page of AWS says that this service takes an endpoint policy."},
+            accept=None
+            if endpoint.policy
+            else {"MLOPS_POLICY": "No page of AWS says that this service takes an endpoint policy."},
         )
 
 
@@ -101,10 +102,16 @@ def _policy(endpoint: Endpoint, trusted: Any, index: PackageIndex) -> dict[str, 
         # Parameters that AWS publishes (images, regions) stand in no account.
         read = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
         public = Sub("arn:${AWS::Partition}:ssm:${AWS::Region}::parameter/aws/*")
-        statements.append(allow("PublicParameters", read, public, {"StringEquals": {"aws:PrincipalAccount": trusted}}, Principal="*"))
+        statements.append(
+            allow("PublicParameters", read, public, {"StringEquals": {"aws:PrincipalAccount": trusted}}, Principal="*")
+        )
     if endpoint.name == "CodeArtifactRepositories":
         # pip signs in with a token of CodeArtifact; no page says that the account of its owner is known to the endpoint.
-        read = ["codeartifact:ReadFromRepository", "codeartifact:GetPackageVersionAsset", "codeartifact:PublishPackageVersion"]
+        read = [
+            "codeartifact:ReadFromRepository",
+            "codeartifact:GetPackageVersionAsset",
+            "codeartifact:PublishPackageVersion",
+        ]
         statements.append(allow("PackagesOfOurDomain", read, index.arns, Principal="*"))
     return document(*statements)
 
@@ -148,5 +155,3 @@ def _s3(b: Builder, asked: Asked, net: Network, trusted: Any) -> None:
         ),
         when=wanted,
     )
-
-

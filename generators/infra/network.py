@@ -33,7 +33,11 @@ from generators.kit.iam import allow, role, trust
 
 # A group without any egress rule of its own is given one to everywhere; this one matches nothing.
 NOWHERE = SecurityGroupRule(
-    CidrIp="255.255.255.255/32", IpProtocol="icmp", FromPort=252, ToPort=86, Description="Keeps AWS from adding a rule to anywhere"
+    CidrIp="255.255.255.255/32",
+    IpProtocol="icmp",
+    FromPort=252,
+    ToPort=86,
+    Description="Keeps AWS from adding a rule to anywhere",
 )
 
 
@@ -94,9 +98,18 @@ def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
 
 def _vpc(b: Builder, asked: Asked, facts: CustomResource) -> tuple[Any, Any, RouteTable]:
     new = asked.creates_vpc
-    third = b.when("CreatesThirdSubnet", troposphere.And(troposphere.Condition(new), Equals(asked[questions.SUBNET_COUNT], "3")))
+    third = b.when(
+        "CreatesThirdSubnet", troposphere.And(troposphere.Condition(new), Equals(asked[questions.SUBNET_COUNT], "3"))
+    )
     vpc = b.add(
-        VPC("Vpc", CidrBlock=asked[questions.VPC_CIDR], EnableDnsSupport=True, EnableDnsHostnames=True, Tags=_named("vpc")), when=new
+        VPC(
+            "Vpc",
+            CidrBlock=asked[questions.VPC_CIDR],
+            EnableDnsSupport=True,
+            EnableDnsHostnames=True,
+            Tags=_named("vpc"),
+        ),
+        when=new,
     )
     table = b.add(RouteTable("PrivateRouteTable", VpcId=Ref(vpc), Tags=_named("private")), when=new)
     subnets = []
@@ -114,7 +127,8 @@ def _vpc(b: Builder, asked: Asked, facts: CustomResource) -> tuple[Any, Any, Rou
             when=when,
         )
         b.add(
-            SubnetRouteTableAssociation(f"Subnet{letter}Routes", SubnetId=Ref(subnet), RouteTableId=Ref(table)), when=when
+            SubnetRouteTableAssociation(f"Subnet{letter}Routes", SubnetId=Ref(subnet), RouteTableId=Ref(table)),
+            when=when,
         )
         subnets.append(subnet)
     ids = [Ref(subnets[0]), Ref(subnets[1]), If(third, Ref(subnets[2]), NoValue)]
@@ -122,7 +136,9 @@ def _vpc(b: Builder, asked: Asked, facts: CustomResource) -> tuple[Any, Any, Rou
     return If(new, Ref(vpc), asked[questions.EXISTING_VPC]), If(new, ids, existing), table
 
 
-def _security_groups(b: Builder, asked: Asked, vpc_id: Any, facts: CustomResource) -> tuple[SecurityGroup, SecurityGroup]:
+def _security_groups(
+    b: Builder, asked: Asked, vpc_id: Any, facts: CustomResource
+) -> tuple[SecurityGroup, SecurityGroup]:
     compute = b.add(
         SecurityGroup("ComputeSecurityGroup", GroupDescription="Studio apps, jobs and builds", VpcId=vpc_id,
                       SecurityGroupEgress=[NOWHERE], Tags=_named("compute"))
@@ -155,17 +171,26 @@ def _security_groups(b: Builder, asked: Asked, vpc_id: Any, facts: CustomResourc
 
 def _flow_logs(b: Builder, asked: Asked, keys: Keys, boundary: Any) -> None:
     wanted = b.when(
-        "HasFlowLogs", troposphere.And(troposphere.Condition(asked.creates_vpc), Equals(asked[questions.FLOW_LOGS], "yes"))
+        "HasFlowLogs",
+        troposphere.And(troposphere.Condition(asked.creates_vpc), Equals(asked[questions.FLOW_LOGS], "yes")),
     )
     logs = b.add(
-        LogGroup("FlowLogGroup", KmsKeyId=keys.arn, RetentionInDays=Ref("LogRetentionInDays")), when=wanted, holds_data=True
+        LogGroup("FlowLogGroup", KmsKeyId=keys.arn, RetentionInDays=Ref("LogRetentionInDays")),
+        when=wanted,
+        holds_data=True,
     )
     writer = b.add(
         role(
             "FlowLogRole",
             "Writes the flow logs of the VPC",
             trust("vpc-flow-logs.amazonaws.com"),
-            [allow("WriteFlowLogs", ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], GetAtt(logs, "Arn"))],
+            [
+                allow(
+                    "WriteFlowLogs",
+                    ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                    GetAtt(logs, "Arn"),
+                )
+            ],
             boundary,
         ),
         when=wanted,

@@ -47,8 +47,16 @@ def tagging(b: Builder, around: Surroundings) -> None:
         "Completes the tags of SageMaker jobs: project, cost center, user",
         [
             allow("ReadTags", "sagemaker:ListTags", [*jobs, arn("sagemaker", "user-profile/*")]),
-            allow("ReadJobs", ["sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeProcessingJob",
-                               "sagemaker:DescribeTrainingJob", "sagemaker:DescribeTransformJob"], jobs),
+            allow(
+                "ReadJobs",
+                [
+                    "sagemaker:DescribeHyperParameterTuningJob",
+                    "sagemaker:DescribeProcessingJob",
+                    "sagemaker:DescribeTrainingJob",
+                    "sagemaker:DescribeTransformJob",
+                ],
+                jobs,
+            ),
             allow("ReadModels", "sagemaker:DescribeModel", arn("sagemaker", "model/*")),
             allow("CompleteTags", "sagemaker:AddTags", jobs),
             allow("ReadRoleTags", "iam:ListRoleTags", Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/mlops/*")),
@@ -61,7 +69,11 @@ def tagging(b: Builder, around: Surroundings) -> None:
         Rule(
             "JobStateChanges",
             Description="SageMaker jobs that change their state",
-            EventPattern={"source": ["aws.sagemaker"], "account": [AccountId], "detail-type": [f"SageMaker {job} State Change" for job in JOBS]},
+            EventPattern={
+                "source": ["aws.sagemaker"],
+                "account": [AccountId],
+                "detail-type": [f"SageMaker {job} State Change" for job in JOBS],
+            },
             Targets=[
                 Target(
                     Id="ExperimentTagging",
@@ -106,7 +118,9 @@ def _failures_to_people(b: Builder, around: Surroundings, failures: Queue) -> No
     )  # fmt: skip
     told = b.when("HasNotificationEmail", questions.given(questions.NOTIFICATION_EMAIL))
     b.add(
-        SubscriptionResource("OperationsEmail", TopicArn=Ref(topic), Protocol="email", Endpoint=Ref(questions.NOTIFICATION_EMAIL.name)),
+        SubscriptionResource(
+            "OperationsEmail", TopicArn=Ref(topic), Protocol="email", Endpoint=Ref(questions.NOTIFICATION_EMAIL.name)
+        ),
         when=told,
     )
     b.add(
@@ -159,11 +173,18 @@ def budget(b: Builder, asked: Asked, around: Surroundings) -> None:
     """Add a budget, once the payer's tags make it work."""
     has = b.when(
         "HasBudget",
-        And(regions.offers("AWS::Budgets::Budget"), Not(Equals(asked[questions.MONTHLY_BUDGET], "0")), Equals(asked[questions.TAGS_ACTIVE], "yes"), Condition("HasNotificationEmail")),
+        And(
+            regions.offers("AWS::Budgets::Budget"),
+            Not(Equals(asked[questions.MONTHLY_BUDGET], "0")),
+            Equals(asked[questions.TAGS_ACTIVE], "yes"),
+            Condition("HasNotificationEmail"),
+        ),
     )
     warn = [
         NotificationWithSubscribers(
-            Notification=Notification(NotificationType=kind, ComparisonOperator="GREATER_THAN", Threshold=percent, ThresholdType="PERCENTAGE"),
+            Notification=Notification(
+                NotificationType=kind, ComparisonOperator="GREATER_THAN", Threshold=percent, ThresholdType="PERCENTAGE"
+            ),
             Subscribers=[Subscriber(SubscriptionType="SNS", Address=Ref("OperationsTopic"))],
         )
         for kind, percent in (("ACTUAL", 80), ("FORECASTED", 100))

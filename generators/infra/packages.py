@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from troposphere import And, Equals, GetAtt, Sub
-from troposphere.codeartifact import Domain, OriginConfiguration, PackageGroup, Repository, Restrictions, RestrictionType
+from troposphere.codeartifact import (
+    Domain,
+    OriginConfiguration,
+    PackageGroup,
+    Repository,
+    Restrictions,
+    RestrictionType,
+)
 
 from generators.infra import questions
 from generators.infra.encryption import Keys
@@ -30,9 +37,14 @@ def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
         "HasPackageIndex",
         And(Equals(asked[questions.PACKAGE_INDEX], "yes"), regions.offers("AWS::CodeArtifact::Domain")),
     )
-    reason = {"MLOPS_NAME": "CodeArtifact asks for a name; it ends in the stack's own id, so that a retained one never collides."}
+    reason = {
+        "MLOPS_NAME": "CodeArtifact asks for a name; it ends in the stack's own id, so that a retained one never collides."
+    }
     domain = b.add(
-        Domain("PypiDomain", DomainName=unique("mlops"), EncryptionKey=keys.arn), when=has, holds_data=True, accept=reason
+        Domain("PypiDomain", DomainName=unique("mlops"), EncryptionKey=keys.arn),
+        when=has,
+        holds_data=True,
+        accept=reason,
     )
     name = GetAtt(domain, "Name")
     # One repository holds the connection to the public index, as AWS advises; others take it as upstream:

@@ -135,7 +135,8 @@ PACKAGE_INDEX = switch(
 )  # fmt: skip
 INTERNAL_PREFIX = Question(
     "InternalPackagePrefix", "Prefix of your own packages", "Packages",
-    "Python packages called so, or beginning with it and a hyphen, are only ever taken from your own repository, never from the public index.",
+    "Python packages called so, or beginning with it and a hyphen, are only taken from your own repository, never from the "
+    "public index.",
     default="internal", pattern=r"^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$",
     constraint="3 to 32 lower case letters, digits and hyphens, such as acme.",
 )  # fmt: skip

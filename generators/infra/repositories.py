@@ -14,7 +14,12 @@ from generators.kit.contracts import Contract
 from generators.kit.naming import unique
 
 SEEDS = (
-    ("MlopsCfnRepository", "mlops-cfn", "Templates of the platform; owner: full stack developer", contracts.MLOPS_CFN_REPOSITORY),
+    (
+        "MlopsCfnRepository",
+        "mlops-cfn",
+        "Templates of the platform; owner: full stack developer",
+        contracts.MLOPS_CFN_REPOSITORY,
+    ),
     ("MlopsCicdRepository", "mlops-cicd", "CI/CD jobs; owner: ML engineer", contracts.MLOPS_CICD_REPOSITORY),
     ("SeedcodeRepository", "seedcode-repo", "Seed code; owner: data scientists", contracts.SEEDCODE_REPOSITORY),
 )
@@ -29,7 +34,9 @@ class Repositories:
 
 def build(b: Builder, keys: Keys) -> Repositories:
     """Add the repositories. A seed is used at creation only; a new version never overwrites what people changed."""
-    return Repositories({seed: _repository(b, keys, title, seed, what, contract) for title, seed, what, contract in SEEDS})
+    return Repositories(
+        {seed: _repository(b, keys, title, seed, what, contract) for title, seed, what, contract in SEEDS}
+    )
 
 
 def _repository(b: Builder, keys: Keys, title: str, seed: str, what: str, contract: Contract) -> Repository:
@@ -45,7 +52,9 @@ def _repository(b: Builder, keys: Keys, title: str, seed: str, what: str, contra
             ),
         ),
         holds_data=True,
-        accept={"MLOPS_NAME": "CodeCommit asks for a name; it ends in the stack's own id, so that a retained one never collides."},
+        accept={
+            "MLOPS_NAME": "CodeCommit asks for a name; it ends in the stack's own id, so that a retained one never collides."
+        },
     )
     b.publish(contract, GetAtt(repository, "Name"))
     return repository

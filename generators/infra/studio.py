@@ -35,6 +35,8 @@ from generators.kit.naming import unique
 from generators.kit.publishing import ROOT
 
 LOADER = ROOT / "workspace" / "loader.sh"
+# Lists that IAM can't narrow to a resource.
+SEE_STUDIO = ["sagemaker:ListApps", "sagemaker:ListDomains", "sagemaker:ListSpaces", "sagemaker:ListUserProfiles"]
 APPS = {"JupyterLab": JupyterLabAppSettings, "CodeEditor": CodeEditorAppSettings}
 
 
@@ -54,7 +56,13 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> 
     """Add the domain and the admin's profile."""
     loaders = {app: _loader(b, app) for app in APPS}
     nobody = b.add(
-        role("StudioDefaultRole", "What a profile without a role of its own may do: nothing", execution_trust(), [], boundary)
+        role(
+            "StudioDefaultRole",
+            "What a profile without a role of its own may do: nothing",
+            execution_trust(),
+            [],
+            boundary,
+        )
     )
     iam = b.when("IsIamAuth", Equals(asked[questions.AUTH_MODE], "IAM"))
     b.when("IsOwnerTag", Equals(asked[questions.OWNER_FROM], "session-tag"))
@@ -123,7 +131,7 @@ def studio_statements(home: Home) -> list[Any]:
     spaces = [arn("sagemaker", f"{kind}/${{{home.domain.title}}}/*") for kind in ("space", "app")]
     mine = {"ArnLike": {"sagemaker:OwnerUserProfileArn": me}, "StringEquals": {"sagemaker:SpaceSharingType": "Private"}}
     return [
-        allow("SeeStudio", ["sagemaker:ListApps", "sagemaker:ListDomains", "sagemaker:ListSpaces", "sagemaker:ListUserProfiles"], "*"),
+        allow("SeeStudio", SEE_STUDIO, "*"),
         allow("ReadStudio", ["sagemaker:DescribeApp", "sagemaker:DescribeDomain", "sagemaker:DescribeSpace",
                              "sagemaker:DescribeUserProfile", "sagemaker:ListTags"],
               [home.domain_arn, home.profile("*"), *spaces]),
@@ -157,7 +165,10 @@ def _app(asked: Asked, loader: StudioLifecycleConfig) -> dict[str, Any]:
         "BuiltInLifecycleConfigArn": GetAtt(loader, "StudioLifecycleConfigArn"),
         "AppLifecycleManagement": AppLifecycleManagement(
             IdleSettings=IdleSettings(
-                LifecycleManagement="ENABLED", IdleTimeoutInMinutes=minutes, MinIdleTimeoutInMinutes=60, MaxIdleTimeoutInMinutes=minutes
+                LifecycleManagement="ENABLED",
+                IdleTimeoutInMinutes=minutes,
+                MinIdleTimeoutInMinutes=60,
+                MaxIdleTimeoutInMinutes=minutes,
             )
         ),
     }
@@ -188,5 +199,3 @@ def _admin(b: Builder, home: Home, boundary: Any, iam: str) -> None:
         when=iam,
         accept={"MLOPS_NAME": "A profile asks for a name, and the admin looks for this one."},
     )
-
-

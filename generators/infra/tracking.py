@@ -31,16 +31,32 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
             "What MLflow uses to keep artifacts",
             trust("sagemaker.amazonaws.com", source=arn("sagemaker", "*")),
             [
-                allow("KeepArtifacts", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], objects(store.artifacts, "mlflow/")),
-                allow("ListArtifacts", "s3:ListBucket", GetAtt(store.artifacts, "Arn"), {"StringLike": {"s3:prefix": "mlflow/*"}}),
-                allow("EncryptArtifacts", USE, keys.arn, {"StringEquals": {"kms:ViaService": Sub("s3.${AWS::Region}.${AWS::URLSuffix}")}}),
+                allow(
+                    "KeepArtifacts",
+                    ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+                    objects(store.artifacts, "mlflow/"),
+                ),
+                allow(
+                    "ListArtifacts",
+                    "s3:ListBucket",
+                    GetAtt(store.artifacts, "Arn"),
+                    {"StringLike": {"s3:prefix": "mlflow/*"}},
+                ),
+                allow(
+                    "EncryptArtifacts",
+                    USE,
+                    keys.arn,
+                    {"StringEquals": {"kms:ViaService": Sub("s3.${AWS::Region}.${AWS::URLSuffix}")}},
+                ),
             ],
             boundary,
         ),
         when=has,
     )
     where = Sub("s3://${ArtifactsBucket}/mlflow")
-    name = {"MLOPS_NAME": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."}
+    name = {
+        "MLOPS_NAME": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."
+    }
     b.add(
         MlflowApp("TrackingApp", Name=unique("mlops"), ArtifactStoreUri=where, RoleArn=GetAtt(runs_as, "Arn"),
                   ModelRegistrationMode="AutoModelRegistrationDisabled"),
@@ -55,5 +71,3 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
     b.publish(contracts.TRACKING_ARN, mlflow, when=has)
     none = If(lacking, "MLflow Apps are not offered in this region; choose TrackingServer or None.", "None")
     return If(app, GetAtt("TrackingApp", "Arn"), If(server, Ref("TrackingServer"), none))
-
-

@@ -97,8 +97,8 @@ class Builder:
     ) -> Resource:
         """Add a resource with the platform's tags.
 
-        `holds_data` keeps it when the stack goes, unless its own creation failed; False says that losing it is right. `accept` names findings of linters
-        that are right here, each with a reason a reviewer can argue with."""
+        `holds_data` keeps it when the stack goes, unless its own creation failed; False says that losing it is right.
+        `accept` names findings of linters that are right here, each with a reason a reviewer can argue with."""
         self._check_name("resource", resource.title, self.template.resources)
         if when is not None:
             resource.resource["Condition"] = when

@@ -36,7 +36,9 @@ PERMISSIONS_BOUNDARY_ARN = infra("PermissionsBoundaryArn", "Boundary that every 
 PYPI_DOMAIN_NAME = infra("PypiDomainName", "CodeArtifact domain of the private package index.")
 PYPI_REPOSITORY_NAME = infra("PypiRepositoryName", "CodeArtifact repository that pip installs from.")
 TRACKING_ARN = infra("TrackingArn", "MLflow App or tracking server of the platform.")
-MLOPS_CFN_REPOSITORY = infra("MlopsCfnRepositoryName", "Repository with the platform's templates; owner: full stack developer.")
+MLOPS_CFN_REPOSITORY = infra(
+    "MlopsCfnRepositoryName", "Repository with the platform's templates; owner: full stack developer."
+)
 MLOPS_CICD_REPOSITORY = infra("MlopsCicdRepositoryName", "Repository with the CI/CD jobs; owner: ML engineer.")
 SEEDCODE_REPOSITORY = infra("SeedcodeRepositoryName", "Repository with the seed code; owner: data scientists.")
 DATA_SCIENTIST_ROLE_ARN = infra("DataScientistRoleArn", "Role a data scientist signs in with.")

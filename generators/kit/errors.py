@@ -66,4 +66,6 @@ class BadVersion(GeneratorError):
     """The version in pyproject.toml can't be published."""
 
     def __init__(self, version: str) -> None:
-        super().__init__(f"'{version}' is no version that can be published. Write it as 1.2.3 or 1.2.3rc1 in pyproject.toml.")
+        super().__init__(
+            f"'{version}' is no version that can be published. Write it as 1.2.3 or 1.2.3rc1 in pyproject.toml."
+        )

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from troposphere import GetAtt, Ref, Sub
-from troposphere.awslambda import Code, DestinationConfig, Environment, EventInvokeConfig, Function, LoggingConfig, OnFailure
+from troposphere.awslambda import (
+    Code,
+    DestinationConfig,
+    Environment,
+    EventInvokeConfig,
+    Function,
+    LoggingConfig,
+    OnFailure,
+)
 from troposphere.iam import Role
 from troposphere.logs import LogGroup
 
@@ -72,8 +80,12 @@ def helper_function(
         allow("WriteOwnLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], GetAtt(logs, "Arn")),
         # Writers to an encrypted log group need the key as well:
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-        allow("EncryptOwnLogs", ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], around.key_arn,
-              {"StringEquals": {"kms:ViaService": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}}),
+        allow(
+            "EncryptOwnLogs",
+            ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            around.key_arn,
+            {"StringEquals": {"kms:ViaService": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}},
+        ),
     ]
     if failures is not None:
         own.append(allow("KeepFailedEvents", "sqs:SendMessage", failures))
@@ -88,12 +100,18 @@ def helper_function(
             Description=description,
             Runtime=RUNTIME,
             Handler="handler.handler",
-            Code=Code(S3Bucket=publishing.assets_bucket(), S3Key=publishing.release_prefix() + publishing.function_key(name)),
+            Code=Code(
+                S3Bucket=publishing.assets_bucket(), S3Key=publishing.release_prefix() + publishing.function_key(name)
+            ),
             Role=GetAtt(runs_as, "Arn"),
             Timeout=timeout,
             MemorySize=256,
             Environment=Environment(
-                Variables={"POWERTOOLS_SERVICE_NAME": name.replace("_", "-"), "POWERTOOLS_LOG_LEVEL": "INFO", **(environment or {})}
+                Variables={
+                    "POWERTOOLS_SERVICE_NAME": name.replace("_", "-"),
+                    "POWERTOOLS_LOG_LEVEL": "INFO",
+                    **(environment or {}),
+                }
             ),
             LoggingConfig=LoggingConfig(LogGroup=Ref(logs)),
         ),

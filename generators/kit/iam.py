@@ -13,16 +13,12 @@ BOUNDARY_PATH = "/mlops/boundary/"
 Statement = dict[str, Any]
 
 
-def allow(
-    sid: str, actions: str | Sequence[str], resources: Any, condition: Any = None, **principal: Any
-) -> Statement:
+def allow(sid: str, actions: str | Sequence[str], resources: Any, condition: Any = None, **principal: Any) -> Statement:
     """Make an Allow statement; `Principal=` for resource policies."""
     return _statement("Allow", sid, actions, resources, condition, principal)
 
 
-def deny(
-    sid: str, actions: str | Sequence[str], resources: Any, condition: Any = None, **principal: Any
-) -> Statement:
+def deny(sid: str, actions: str | Sequence[str], resources: Any, condition: Any = None, **principal: Any) -> Statement:
     """Make a Deny statement; `Principal=` for resource policies."""
     return _statement("Deny", sid, actions, resources, condition, principal)
 
@@ -95,5 +91,3 @@ def _statement(
     if condition:
         body["Condition"] = condition
     return body
-
-

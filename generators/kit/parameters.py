@@ -57,5 +57,7 @@ LOG_RETENTION = Question(
     description="How long the platform's own log groups keep their entries, in days.",
     type="Number",
     default="365",
-    allowed=tuple(str(n) for n in (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)),
+    allowed=tuple(
+        str(n) for n in (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+    ),
 )

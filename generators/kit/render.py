@@ -106,7 +106,7 @@ def _dump(body: Mapping[str, Any]) -> str:
 def _short(value: Any) -> Any:
     if isinstance(value, Mapping):
         if len(value) == 1:
-            (key, inner), = value.items()
+            ((key, inner),) = value.items()
             if key in SHORT and not (key == "Condition" and not isinstance(inner, str)):
                 return _Tagged(SHORT[key], ".".join(inner) if key == "Fn::GetAtt" else _short(inner))
         return {key: _short(inner) for key, inner in value.items()}

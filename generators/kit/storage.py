@@ -28,7 +28,9 @@ from generators.kit.iam import Statement, deny, document
 def bucket(name: str, *, key: Any = None, logs: Any = None, **more: Any) -> Bucket:
     """Make a bucket. `key` is a KMS key ARN, SSE-S3 without; `logs` the bucket that takes its access logs."""
     if key is None:
-        encryption = ServerSideEncryptionRule(ServerSideEncryptionByDefault=ServerSideEncryptionByDefault(SSEAlgorithm="AES256"))
+        encryption = ServerSideEncryptionRule(
+            ServerSideEncryptionByDefault=ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+        )
     else:
         encryption = ServerSideEncryptionRule(
             BucketKeyEnabled=True,
@@ -62,9 +64,7 @@ def tidy(noncurrent_days: int = 90, **more: Any) -> LifecycleRule:
 
 def bucket_policy(of: Bucket, *statements: Statement) -> BucketPolicy:
     """Make the policy of a bucket: TLS only, and what else is given."""
-    return BucketPolicy(
-        f"{of.title}Policy", Bucket=Ref(of), PolicyDocument=document(tls_only(of), *statements)
-    )
+    return BucketPolicy(f"{of.title}Policy", Bucket=Ref(of), PolicyDocument=document(tls_only(of), *statements))
 
 
 def tls_only(of: Bucket) -> Statement:

@@ -87,7 +87,10 @@ def test_what_holds_data_is_kept_unless_its_own_creation_failed(b: Builder) -> N
     b.add(Bucket("DataBucket"), holds_data=True)
     b.add(Bucket("ScratchBucket"), holds_data=False)
     body = b.finish()["Resources"]
-    assert (body["DataBucket"]["DeletionPolicy"], body["DataBucket"]["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert (body["DataBucket"]["DeletionPolicy"], body["DataBucket"]["UpdateReplacePolicy"]) == (
+        "RetainExceptOnCreate",
+        "Retain",
+    )
     assert body["ScratchBucket"]["DeletionPolicy"] == "Delete"
 
 

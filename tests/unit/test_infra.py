@@ -62,7 +62,7 @@ def test_what_a_region_lacks_is_switched_off_by_the_template() -> None:
     [
         ({"ExistingVpcId": "vpc-1"}, "An existing VPC needs ExistingSubnetIds"),
         ({"ExistingSubnetIds": "subnet-1,subnet-2"}, "ExistingSubnetIds needs ExistingVpcId"),
-        ({"ExistingVpcId": "vpc-1", "ExistingSubnetIds": "subnet-1,subnet-2", "AvailabilityZoneIds": "use1-az1,use1-az2"}, "with an existing one leave it empty"),
+        ({"ExistingVpcId": "vpc-1", "AvailabilityZoneIds": "use1-az1,use1-az2"}, "with an existing one leave it empty"),
         ({"ExistingEndpointsCidr": "10.0.0.0/16"}, "ExistingEndpointsCidr needs ExistingVpcId"),
         ({"SignInThrough": "saml"}, "needs SamlProviderArn"),
         ({"ProfileOwnerFrom": "session-tag"}, "choose session-name"),
@@ -81,11 +81,24 @@ def test_the_defaults_are_refused_nowhere() -> None:
 
 def test_rules_use_only_what_rules_may_use() -> None:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html
-    allowed = {"And", "Contains", "EachMemberEquals", "EachMemberIn", "Equals", "Not", "Or", "RefAll", "ValueOf", "ValueOfAll"}
+    allowed = {
+        "And",
+        "Contains",
+        "EachMemberEquals",
+        "EachMemberIn",
+        "Equals",
+        "Not",
+        "Or",
+        "RefAll",
+        "ValueOf",
+        "ValueOfAll",
+    }
 
     def functions(value: Any) -> set[str]:
         if isinstance(value, dict):
-            return {key for key in value if key.startswith("Fn::")}.union(*(functions(inner) for inner in value.values()))
+            return {key for key in value if key.startswith("Fn::")}.union(
+                *(functions(inner) for inner in value.values())
+            )
         return set().union(*(functions(inner) for inner in value)) if isinstance(value, list) else set()
 
     assert functions(BODY["Rules"]) <= {f"Fn::{name}" for name in allowed}
@@ -118,10 +131,14 @@ def _principals(value: Any) -> list[Any]:
 
 
 def test_the_boundary_protects_itself_and_what_carries_it() -> None:
-    denied = {s["Sid"]: s for s in properties("PermissionsBoundary")["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"}
+    denied = {
+        s["Sid"]: s for s in properties("PermissionsBoundary")["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"
+    }
     assert denied["BoundariesStay"]["Action"] == "iam:DeleteRolePermissionsBoundary"
     assert "iam:CreateRole" in denied["RolesCarryABoundary"]["Action"]
-    assert {"iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"} <= set(denied["BoundariesAreNotRewritten"]["Action"])
+    assert {"iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"} <= set(
+        denied["BoundariesAreNotRewritten"]["Action"]
+    )
     assert "iam:PassRole" in denied["OnlyOurRoles"]["Action"]
     assert len(json.dumps(properties("PermissionsBoundary")["PolicyDocument"]).replace(" ", "")) < 6144
 

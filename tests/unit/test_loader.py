@@ -42,7 +42,11 @@ class Space:
         (self.home / "parameter").write_text(f"{mark} s3://bucket/workspace/churn/start.sh\n")
 
     def start(self, role: str = ROLE) -> int:
-        environment = {"HOME": str(self.home), "PATH": f"{self.home}/bin:/usr/bin:/bin", "MLOPS_EXECUTION_ROLE_ARN": role}
+        environment = {
+            "HOME": str(self.home),
+            "PATH": f"{self.home}/bin:/usr/bin:/bin",
+            "MLOPS_EXECUTION_ROLE_ARN": role,
+        }
         return subprocess.run(["bash", str(LOADER)], env=environment, capture_output=True, timeout=30).returncode
 
     def log(self, until: str) -> str:

@@ -25,7 +25,9 @@ def test_a_launch_link_opens_the_published_template_with_what_it_needs(region: s
 
 
 def test_other_partitions_have_their_own_hosts() -> None:
-    assert publishing.template_url(STACK, "p", "cn-north-1").startswith("https://p-cn-north-1.s3.cn-north-1.amazonaws.com.cn/v")
+    assert publishing.template_url(STACK, "p", "cn-north-1").startswith(
+        "https://p-cn-north-1.s3.cn-north-1.amazonaws.com.cn/v"
+    )
     assert ".console.amazonaws.cn/" in publishing.launch_url(STACK, "p", "cn-north-1")
     assert ".console.amazonaws-us-gov.com/" in publishing.launch_url(STACK, "p", "us-gov-west-1")
     assert publishing.partition("ca-central-1") == "aws"

@@ -52,14 +52,14 @@ def test_a_name_used_twice_is_refused(folder: Path) -> None:
 
 def test_a_module_without_a_card_is_refused(folder: Path) -> None:
     (folder / "bare.py").write_text("x = 1\n")
-    with pytest.raises(MissingCard, match="bare.py has no STACK"):
+    with pytest.raises(MissingCard, match=r"bare\.py has no STACK"):
         registry.discover(folder)
 
 
 def test_consuming_what_nobody_publishes_is_refused(folder: Path) -> None:
     write(folder, "one.py", "1-one", "b.publish(FACT, 'x')")
     write(folder, "two.py", "2-two", "b.consume(FACT)")
-    with pytest.raises(UnpublishedContract, match="2-two consumes 'Fact'.*publish"):
+    with pytest.raises(UnpublishedContract, match=r"2-two consumes 'Fact'.*publish"):
         registry.render_all(registry.discover(folder))
 
 

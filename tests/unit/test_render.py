@@ -56,7 +56,20 @@ def test_sections_and_resources_stand_in_reading_order() -> None:
 
 
 def test_hard_texts_survive() -> None:
-    for value in ["yes", "2012-10-17", "a: b", "# no comment", "", "*", "two\nlines\n", "ü", "!Ref x", "012345678901", "1e3", "null"]:
+    for value in [
+        "yes",
+        "2012-10-17",
+        "a: b",
+        "# no comment",
+        "",
+        "*",
+        "two\nlines\n",
+        "ü",
+        "!Ref x",
+        "012345678901",
+        "1e3",
+        "null",
+    ]:
         for body in ({"a": value}, {"a": {"Fn::Sub": value}}, {"a": [value, {"Ref": "X"}]}):
             assert read(render.to_yaml(body, "s")) == body
 
