@@ -26,7 +26,16 @@ STACK = Stack(
     account="data-science",
     groups=questions.GROUPS,
     launch=Launch(stack_name="mlops-infra"),
-    trial=Trial({"CostCenter": "12345", "AssetsBucketPrefix": "mlops-local"}),
+    trial=Trial(
+        {"CostCenter": "12345", "AssetsBucketPrefix": "mlops-local"},
+        changes={
+            "SubnetCount": "3",
+            "ExperimentTracking": "MlflowApp",
+            "IdleTimeoutInMinutes": "90",
+            "GlueEndpointMode": "create",
+            "NotificationEmail": "platform@example.com",
+        },
+    ),
 )
 
 

@@ -16,9 +16,10 @@ class Launch:
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of parameter values that taskcat and the emulator launch the template with."""
+    """Parameter values that taskcat and the emulator launch the template with, and `changes` for an update after it."""
 
     parameters: Mapping[str, str]
+    changes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-import botocore.session
 import pytest
 from botocore.loaders import Loader
+
 from rehearsal.client import emulator
 from tools import environments
 from tools.publish.aws import Aws
@@ -35,6 +35,8 @@ OBJECTS = {
     "seeds/mlops-cfn.zip": b"seed",
 }
 _numbers = itertools.count()
+# Service models are large; parsing them once, and not once a session, is most of what these tests would take.
+MODELS = Loader()
 
 
 @pytest.fixture(scope="session")
@@ -54,17 +56,12 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # A fault that a test makes lasts until the test mends it: no use to repeat.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-
-
-# Service models are large; parsing them once, and not once a session, is most of what these tests would take.
-MODELS = Loader()
+    monkeypatch.setattr("botocore.loaders.create_loader", lambda *_: MODELS)
 
 
 def session_of(account: str) -> boto3.Session:
     """Give a new session of an account."""
-    core = botocore.session.Session()
-    core.register_component("data_loader", MODELS)
-    return boto3.Session(account, "any", region_name="us-east-1", botocore_session=core)
+    return boto3.Session(account, "any", region_name="us-east-1")
 
 
 @cache

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from generators.kit import regions
+
+from generators.kit import publishing, regions
 from generators.kit.publishing import ROOT, release_prefix, version
 from tools.errors import MlopsError
 from tools.publish import command, embedded
@@ -30,6 +31,8 @@ from tools.publish.errors import (
 )
 from tools.publish.manifest import Release, release
 from tools.publish.plan import examine
+from tools.publish.publisher import Order
+from tools.publish.publisher import publish as carry_out
 from tools.publish.readers import Readers
 from tools.publish.serve import serve
 
@@ -42,7 +45,7 @@ NOWHERE = "http://127.0.0.1:9"
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Publish a small release, keep the embedded state in a folder of the test's own, and never a configured prefix."""
     monkeypatch.setattr(command, "release", lambda: release(OBJECTS))
-    monkeypatch.setattr(command.publishing, "configured_prefix", lambda: "")
+    monkeypatch.setattr(publishing, "configured_prefix", lambda: "")
     monkeypatch.setattr(embedded, "FOLDER", tmp_path / "embedded")
 
 
@@ -140,7 +143,9 @@ def test_regions_of_another_partition_are_told_apart(cloud: Cloud) -> None:
 
 def test_the_embedded_account_reads_nothing_of_the_person(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = tmp_path / "config"
-    config.write_text("[default]\naws_session_token = secret\nendpoint_url = http://elsewhere\nuse_fips_endpoint = true\n")
+    config.write_text(
+        "[default]\naws_session_token = secret\nendpoint_url = http://elsewhere\nuse_fips_endpoint = true\n"
+    )
     for name, value in {
         "AWS_CONFIG_FILE": str(config),
         "AWS_PROFILE": "gone",
@@ -194,7 +199,9 @@ def test_without_a_bucket_it_publishes_to_this_machine_and_reads_back(capsys: py
     publish()
     out, count = capsys.readouterr().out, len(regions.names())
     assert count >= 13
-    assert f"Published {release_prefix()}manifest.json in {count} regions: {count * 7} objects sent, 0 unchanged." in out
+    assert (
+        f"Published {release_prefix()}manifest.json in {count} regions: {count * 7} objects sent, 0 unchanged." in out
+    )
     assert f"Read back over HTTP: {count * 7} objects in {count} regions, every checksum as in the manifest." in out
     assert "./inv serve" in out and "./inv links --bucket-prefix PREFIX" in out
     assert not (embedded.FOLDER / "server.json").exists()
@@ -231,22 +238,23 @@ def test_serve_publish_to_it_replace_and_stop(
         pytest.fail("two emulators over one state")
 
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
-    assert process.returncode == 0
+    assert process.stdout
+    rest = process.stdout.read()
+    assert process.wait(timeout=20) == 0
     assert "aws cloudformation validate-template --template-url" in rest and "Stopped" in rest
     assert not (embedded.FOLDER / "server.json").exists()
     assert not embedded.answers(note["endpoint"])
 
 
-def test_bytes_that_come_back_changed_are_noticed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_come_back_changed_are_noticed(cloud: Cloud) -> None:
     found = release(OBJECTS)
-    placed = command.Order(found, cloud.prefix, ("us-east-1",), Readers())
-    plans = command.carry_out(cloud.aws(), placed, lambda _: None).plans
-    assert embedded.read_back(plans, found) == 7
+    placed = Order(found, cloud.prefix, ("us-east-1",), Readers())
+    plans = carry_out(cloud.aws(), placed, lambda _: None).plans
+    assert embedded.read_back(cloud.aws(), plans, found) == 7
     key = f"{found.prefix}functions/one.zip"
     cloud.s3("us-east-1").put_object(Bucket=cloud.bucket("us-east-1"), Key=key, Body=b"rotten")
     with pytest.raises(ReadBackDiffers) as caught:
-        embedded.read_back(plans, found)
+        embedded.read_back(cloud.aws(), plans, found)
     assert caught.value.problems == [f"us-east-1: {key} has another checksum"]
 
 

@@ -6,9 +6,9 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from generators.kit import publishing, regions
 from generators.kit.registry import discover
-from tools import links
 from tools.links import BadPrefix, NoPrefix, rows, show
 
 
@@ -49,13 +49,13 @@ def test_text_has_one_line_a_link_under_its_template(capsys: pytest.CaptureFixtu
 def test_the_configured_prefix_is_used_when_none_is_given(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(links.publishing, "configured_prefix", lambda: "configured")
+    monkeypatch.setattr(publishing, "configured_prefix", lambda: "configured")
     show("", as_json=True)
     assert json.loads(capsys.readouterr().out) == rows("configured")
 
 
 def test_without_a_prefix_the_commands_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links.publishing, "configured_prefix", lambda: "")
+    monkeypatch.setattr(publishing, "configured_prefix", lambda: "")
     with pytest.raises(NoPrefix) as caught:
         show("", as_json=False)
     message = str(caught.value)
@@ -63,7 +63,9 @@ def test_without_a_prefix_the_commands_are_told(monkeypatch: pytest.MonkeyPatch)
     assert "./inv links --bucket-prefix PREFIX" in message.splitlines()[-1]
 
 
-@pytest.mark.parametrize("prefix", ["Acme", "a", "acme.mlops", "-acme", "acme-", "acme_mlops", "x" * 60, "xn--acme", "é" * 5])
+@pytest.mark.parametrize(
+    "prefix", ["Acme", "a", "acme.mlops", "-acme", "acme-", "acme_mlops", "x" * 60, "xn--acme", "é" * 5]
+)
 def test_a_prefix_that_makes_no_bucket_name_is_refused(prefix: str) -> None:
     with pytest.raises(BadPrefix, match="--bucket-prefix"):
         rows(prefix)

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+
 from tools.publish.errors import Interrupted, PreflightFailed
 from tools.publish.publisher import Order, describe, look, publish
 
 from .conftest import OBJECTS, REGIONS, THEIRS, Cloud, CuttingProxy
 
 Orders = Callable[..., Order]
+ONE = ("us-east-1",)
 
 
 def quiet(_: str) -> None:
@@ -31,7 +33,8 @@ def test_first_publish_brings_every_object_to_every_region(cloud: Cloud, order: 
         content = cloud.content(region)
         manifest = json.loads(content[f"{prefix}manifest.json"])
         assert manifest["objects"] == [
-            {"key": key, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for key, body in sorted(OBJECTS.items())
+            {"key": key, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+            for key, body in sorted(OBJECTS.items())
         ]
         assert {key: content[prefix + key] for key in OBJECTS} == OBJECTS
         assert content["latest/manifest.json"] == content[f"{prefix}manifest.json"]
@@ -258,16 +261,18 @@ def test_looking_writes_nothing_and_tells_what_would_be_done(cloud: Cloud, order
 
 def test_latest_follows_stable_versions_forward_only(cloud: Cloud, order: Orders) -> None:
     def latest() -> set[str]:
-        return {json.loads(cloud.content(region)["latest/manifest.json"])["version"] for region in REGIONS}
+        return {json.loads(cloud.content(region)["latest/manifest.json"])["version"] for region in ONE}
 
-    publish(cloud.aws(), order(version="1.9.0"), quiet)
+    publish(cloud.aws(), order(regions=ONE, version="1.9.0"), quiet)
     assert latest() == {"1.9.0"}
     newer = {**OBJECTS, "templates/1-infra.yaml": b"Resources: {New: {}}\n"}
-    publish(cloud.aws(), order(newer, version="1.10.0"), quiet)
+    publish(cloud.aws(), order(newer, regions=ONE, version="1.10.0"), quiet)
     assert latest() == {"1.10.0"}
-    publish(cloud.aws(), order(version="1.11.0rc1"), quiet)
+    publish(cloud.aws(), order(regions=ONE, version="1.11.0rc1"), quiet)
     assert latest() == {"1.10.0"}
-    outcome = publish(cloud.aws(), order({**OBJECTS, "seeds/mlops-cfn.zip": b"mended"}, version="1.9.1"), quiet)
+    outcome = publish(
+        cloud.aws(), order({**OBJECTS, "seeds/mlops-cfn.zip": b"mended"}, regions=ONE, version="1.9.1"), quiet
+    )
     assert latest() == {"1.10.0"}
     assert {plan.latest.stays_at for plan in outcome.plans} == {"1.10.0"}
     assert cloud.content("us-east-1")["latest/templates/1-infra.yaml"] == newer["templates/1-infra.yaml"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tools.publish import buckets
+
 from tools.publish.errors import BadReaders
 from tools.publish.publisher import Order, publish
 from tools.publish.readers import Readers, bucket_policy, readers, same_policy
@@ -150,7 +150,7 @@ def test_a_new_bucket_that_s3_does_not_know_everywhere_yet_is_waited_for(
     cloud: Cloud, order: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(buckets.time, "sleep", pauses.append)
+    monkeypatch.setattr("time.sleep", pauses.append)
     aws, refusals = cloud.aws(), ["NoSuchBucket", "AccessDenied"]
 
     def not_yet(http_response: Any, parsed: Any, **_: Any) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from generators.kit import publishing
 from generators.kit.registry import rendered
 from tools.publish.assets import committed_templates, missing_objects
@@ -59,7 +60,8 @@ def test_the_manifest_lists_every_object_sorted_and_without_a_clock() -> None:
         "version": publishing.version(),
         "prefix": publishing.release_prefix(),
         "objects": [
-            {"key": key, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for key, body in sorted(OBJECTS.items())
+            {"key": key, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+            for key, body in sorted(OBJECTS.items())
         ],
     }
 

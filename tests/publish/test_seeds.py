@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from generators.kit.registry import rendered
 from tools.publish.assets import collect
 from tools.publish.errors import BadAssets
@@ -61,7 +62,7 @@ def test_without_git_the_folder_minus_what_is_ignored(project: Path) -> None:
 def test_with_git_what_it_tracks(project: Path) -> None:
     git(project, "init")
     git(project, "add", ".")
-    write(project, {"generators/scratch.py": "x = 1\n"})
+    write(project, {"generators/scratch.py": "x = 1\n", "rehearsal/scratch.py": "x = 1\n"})
     assert project_files(project) == sorted(FILES)
     assert untracked(project) == ["generators/scratch.py"]
 

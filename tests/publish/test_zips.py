@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from generators.kit.publishing import ROOT
 from tools.publish.functions import LIBRARY, LOCK, function_zips, library_files, pinned
 from tools.publish.zips import Member, archive
@@ -81,7 +82,9 @@ def test_a_function_zip_holds_nothing_of_this_machine(name: str, zips: dict[str,
     assert "handler.py" in names and any(name.endswith("licenses/LICENSE") for name in names)
     left_out = {"INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "WHEEL"}
     assert not [name for name in names if name.rsplit("/", 1)[-1] in left_out]
-    assert not [name for name in names if name.endswith((".pyc", "/")) or name.startswith((".", "/")) or "swagger_ui" in name]
+    assert not [
+        name for name in names if name.endswith((".pyc", "/")) or name.startswith((".", "/")) or "swagger_ui" in name
+    ]
 
 
 def test_the_lock_pins_the_library() -> None:

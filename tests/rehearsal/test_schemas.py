@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rehearsal.identity import Identity
-from rehearsal.ledger import Request
+from rehearsal.ledger import Answer, Ledger, Request
 from rehearsal.schemas import KEYWORDS, Registry, _pattern, fits
 
 REGISTRY = Registry()
@@ -98,3 +98,13 @@ def test_names_follow_schema_and_properties(type_name: str, properties: Any, ref
         assert one.attributes[name] == value or str(one.attributes[name]).startswith(value)
     for path in schema.paths("readOnlyProperties"):
         assert "*" in path or fits(str(one.attributes[".".join(path)]), schema.subschema(path)), path
+
+
+def test_ledger_names_what_nothing_made() -> None:
+    ledger = Ledger()
+    place = {"account": "1", "region": "eu-west-1", "stack": "stack", "stack_id": "id", "operation": "1"}
+    made = Request("create", "AWS::SQS::Queue", "Queue", phase="CREATE_IN_PROGRESS", properties={}, **place)
+    ledger.done(made, Answer("url"), {"kind": "live", "handler": "sqs"})
+    report = ledger.report([("id", "Queue"), ("id", "Ghost")])
+    assert report["ignored"] == ["id/Ghost"]
+    assert report["operations"][0]["live"] == {"AWS::SQS::Queue": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rehearsal.client import Emulator
-from rehearsal.errors import TrialFailed
-from rehearsal.stack_trial import trial
+from rehearsal.stack_trial import main, trial
 
 REGIONS = ("us-east-1", "eu-south-1")
 MIXED = Path(__file__).parent / "templates/mixed.yaml"
@@ -84,11 +84,41 @@ def test_mixed_template_comes_changes_and_goes_in_two_regions(account: Emulator)
     assert account.ledger()["ignored"] == []
 
 
-def test_trial_names_the_first_resource_that_failed(account: Emulator) -> None:
-    url = "https://assets-us-east-1.s3.amazonaws.com/v1/mixed.yaml"
-    given = {"CodeBucket": "assets-us-east-1", "Greeting": "fail"}
-    with pytest.raises(TrialFailed, match="create: ROLLBACK_COMPLETE because of Greetings: asked to fail"):
-        trial(account.endpoint, url, given, {}, "us-east-1")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--parameter", "Greeting=fail"], "create: ROLLBACK_COMPLETE because of Greetings: asked to fail"),
+        (["--change", "Greeting=fail"], "update: UPDATE_ROLLBACK_COMPLETE because of Greetings: asked to fail"),
+        (["--parameter", "RetentionDays=x"], "create: .*'RetentionDays' value 'x' is not a valid Number"),
+        ([], "update: .*No updates are to be performed"),
+    ],
+)
+def test_trial_on_the_command_line_names_what_failed_first(account: Emulator, capsys: Any, given: Any, told: str) -> None:
+    url = "https://assets-{region}.s3.{region}.amazonaws.com/v1/mixed.yaml"
+    place = ["--endpoint", account.endpoint, "--region", "eu-south-1", "--parameter", "CodeBucket=assets-{region}"]
+    assert main([url, *place, *given]) == 1
+    assert re.search(told, capsys.readouterr().err)
+    api = account.client("cloudformation", "eu-south-1")
+    for stack in api.describe_stacks()["Stacks"]:  # a trial that failed leaves its stack to look at, and its names
+        if stack["StackName"].startswith("trial-"):
+            api.delete_stack(StackName=stack["StackName"])
+            api.get_waiter("stack_delete_complete").wait(StackName=stack["StackId"], WaiterConfig={"Delay": 0.1})
+
+
+def test_live_resource_is_replaced_when_its_schema_says_so(account: Emulator) -> None:
+    def resources(cidr: str, names: bool) -> dict[str, Any]:
+        vpc = {"CidrBlock": cidr, "EnableDnsHostnames": names}
+        subnet = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": {"Fn::GetAtt": "Vpc.CidrBlock"}}
+        return {"Vpc": resource("AWS::EC2::VPC", vpc), "Subnet": resource("AWS::EC2::Subnet", subnet)}
+
+    stack = Stack(account, resources("10.1.0.0/16", names=False))
+    first = stack.left()["Vpc"]["physical_id"]
+    assert stack.update(resources("10.1.0.0/16", names=True)) == "UPDATE_COMPLETE"
+    assert stack.left()["Vpc"]["physical_id"] == first
+    assert stack.update(resources("10.2.0.0/16", names=True)) == "UPDATE_COMPLETE"
+    listed = {vpc["VpcId"]: vpc["CidrBlock"] for vpc in account.client("ec2").describe_vpcs()["Vpcs"]}
+    assert first not in listed
+    assert listed[stack.left()["Vpc"]["physical_id"]] == "10.2.0.0/16"
 
 
 def test_both_forms_of_template_url_are_validated(account: Emulator) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tools.lint.rules import rules
 from tools.lint.rules.suppressions import CFN_LINT
 from tools.lint.rules.suppressions import RULE as SUPPRESSIONS
 from tools.lint.schemas import schema_date, use_bundled
-from tools.lint.speed import remember
+from tools.lint.speed import hurry, in_parallel
 
 # All of cfn-lint but its three experimental rules, which ask for a metadata block of cfn-lint's own. Strict types: we render the
 # templates, so a number that is a text is a mistake. Hard-coded regions and accounts are found beside partitions.
@@ -63,7 +63,7 @@ class Linter:
 
     def __init__(self, regions: Sequence[str]) -> None:
         use_bundled()
-        remember()
+        hurry()
         self.regions = tuple(regions)
         config = ConfigMixIn([], **OPTIONS, regions=list(regions))
         # A .cfnlintrc at home must not change the result.
@@ -72,22 +72,32 @@ class Linter:
 
     def lint(self, paths: Sequence[Path], root: Path) -> Report:
         """Lint the files; they are named as seen from `root`."""
-        names, findings, accepted = [], [], 0
+        findings, templates, names = [], [], []
         for path in paths:
             name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
             names.append(name)
             body, broken = decode(str(path))
-            if not isinstance(body, dict):
+            if isinstance(body, dict):
+                templates.append(Template(name, path.read_text(encoding="utf-8"), body))
+            else:
                 findings.extend(_broken(name, broken))
-                continue
-            kept, taken = self.lint_template(Template(name, path.read_text(encoding="utf-8"), body))
+        kept, accepted = self.lint_templates(templates)
+        return Report(tuple(names), self.regions, tuple(sorted([*findings, *kept])), accepted)
+
+    def lint_templates(self, templates: Sequence[Template]) -> tuple[list[Finding], int]:
+        """Give what is to be mended, and how many findings are accepted with a reason."""
+
+        def work() -> list[tuple[Finding, Problem]]:
+            return [found for template in templates for found in self._cfn_lint(template)]
+
+        matches = in_parallel(self.runner.rules, [template.body for template in templates], work)
+        findings, accepted = [], 0
+        for template in templates:
+            ours = [pair for pair in matches if pair[0].template == template.name]
+            kept, taken = _accept(template, [*ours, *own_findings(template)])
             findings.extend(kept)
             accepted += taken
-        return Report(tuple(names), self.regions, tuple(sorted(findings)), accepted)
-
-    def lint_template(self, template: Template) -> tuple[list[Finding], int]:
-        """Give what is to be mended in one template, and how many findings are accepted."""
-        return _accept(template, [*self._cfn_lint(template), *own_findings(template)])
+        return findings, accepted
 
     def _cfn_lint(self, template: Template) -> Iterator[tuple[Finding, Problem]]:
         for match in self.runner.validate_template(template.body):
@@ -95,8 +105,8 @@ class Linter:
             where = (path[1] if path[0] == "Resources" else "/".join(path[:2])) if len(path) > 1 else ""
             if match.rule.id == "E3006" and self._off_there(template, where, match.message):
                 continue
-            inside = "/".join(path[2:])
-            problem = Problem(where, match.message + (f" (at {inside})" if inside else ""), match.rule.shortdesc, match.rule.severity)
+            inside = f" (at {'/'.join(path[2:])})" if path[2:] else ""
+            problem = Problem(where, f"{match.message}{inside}", str(match.rule.shortdesc), match.rule.severity)
             yield _finding(template, problem, match.rule.id, match.linenumber), problem
 
     def _off_there(self, template: Template, where: str, message: str) -> bool:
@@ -119,7 +129,7 @@ def _finding(template: Template, problem: Problem, rule: str, line: int) -> Find
 def _accept(template: Template, found: Sequence[tuple[Finding, Problem]]) -> tuple[list[Finding], int]:
     """Take out what is accepted on its resource; say which acceptances have nothing left to accept."""
     reasons = {resource.name: resource.accepted for resource in template.resources()}
-    used, kept = set(), []
+    used, kept, accepted_count = set(), [], 0
     for finding, problem in found:
         reason = reasons.get(problem.where, {}).get(finding.rule)
         if reason is None or finding.rule == SUPPRESSIONS.id:
@@ -130,14 +140,16 @@ def _accept(template: Template, found: Sequence[tuple[Finding, Problem]]) -> tup
         if silent:
             # A reason covers what it names: an action that is added later is seen again.
             mend = f"mend it, or name {', '.join(silent)} in the reason"
-            kept.append(_finding(template, Problem(problem.where, problem.message, mend), finding.rule, finding.line))
+            kept.append(replace(finding, mend=mend))
+        else:
+            accepted_count += 1
     for name, accepted in reasons.items():
         for rule in accepted:
             ours = rule.startswith("MLOPS") or CFN_LINT.fullmatch(rule)
             if ours and (name, rule) not in used:
                 problem = Problem(name, f"{rule} is accepted, but finds nothing here", "remove it from accept=")
                 kept.append(_finding(template, problem, SUPPRESSIONS.id, 0))
-    return kept, len(found) - sum(1 for item in kept if item.rule != SUPPRESSIONS.id)
+    return kept, accepted_count
 
 
 def _broken(name: str, matches: Sequence[Any]) -> Iterator[Finding]:

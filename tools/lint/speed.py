@@ -1,59 +1,119 @@
-"""Make cfn-lint fit for templates with many conditions: it asks the same question of its solver ten thousand times.
+"""Make cfn-lint fit for large templates with many conditions and regions; the findings stay the same.
 
-Each `Fn::Sub` below a condition is resolved for every region and every value of every parameter in it, and each time the whole
-set of conditions is solved again. The answer depends on the conditions that are pinned and on the parameters that conditions
-compare, nothing else, so it is kept. Touches what is private in cfn-lint, which is pinned; a test holds the results together."""
+Three things took nine tenths of its time: solving the same conditions again for every value of every function, opening a
+`Fn::Sub` for each region as often as it has references, and one core. Touches what is private in cfn-lint, which is pinned;
+tests/lint/test_speed.py holds the findings together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+import gc
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import get_context
+from typing import Any, TypeVar
 
-from cfnlint.conditions import Conditions, UnknownSatisfisfaction
-from cfnlint.conditions._utils import get_hash
+import cfnlint.conditions.conditions as template_conditions
+import cfnlint.context.conditions._conditions as context_conditions
+import cfnlint.jsonschema._resolvers_cfn as resolvers
+from cfnlint.rules import Rules
 
-_plain = Conditions.satisfiable
-
-
-def remember() -> None:
-    """Keep the solver's answers, for the life of each template's Conditions."""
-    Conditions.satisfiable = _remembering
-
-
-def forget() -> None:
-    """Ask the solver each time again, as cfn-lint does."""
-    Conditions.satisfiable = _plain
-
-
-def _remembering(self: Any, conditions: Mapping[str, bool], parameter_values: Mapping[str, Any]) -> bool:
-    answers: dict[Any, bool | UnknownSatisfisfaction] = self.__dict__.setdefault("_answers", {})
-    compared = self.__dict__.get("_compared")
-    if compared is None:
-        compared = self.__dict__["_compared"] = _compared(self)
-    key = (
-        frozenset(conditions.items()),
-        frozenset((name, str(value)) for name, value in parameter_values.items() if _hash_of(name) in compared),
-        # Without any value cfn-lint does not look for comparisons that it can't resolve.
-        bool(parameter_values),
-    )
-    if key not in answers:
-        try:
-            answers[key] = _plain(self, conditions, parameter_values)
-        except UnknownSatisfisfaction as error:
-            answers[key] = error
-    answer = answers[key]
-    if isinstance(answer, UnknownSatisfisfaction):
-        raise answer
-    return answer
+Found = TypeVar("Found")
+PROPERTIES = "E3002"
+WORKERS = min(4, os.cpu_count() or 1)
+_solve = template_conditions.satisfiable
+_expand = resolvers._sub_parameter_expansion
+_answers: dict[frozenset[frozenset[int]], bool] = {}
 
 
-def _compared(conditions: Any) -> frozenset[str]:
-    """Give the hashes of the references that any Fn::Equals compares."""
-    equals = [equal for condition in conditions._conditions.values() for equal in condition.equals]
-    return frozenset(parameter.hash for equal in equals for parameter in equal.parameters)
+def hurry() -> None:
+    """Keep the solver's answers and open each value of a Fn::Sub once."""
+    template_conditions.satisfiable = context_conditions.satisfiable = _remembered
+    resolvers._sub_parameter_expansion = _expand_distinct
 
 
-@cache
-def _hash_of(parameter: str) -> str:
-    return str(get_hash({"Ref": parameter}))
+def take_time() -> None:
+    """Have cfn-lint work as it was released."""
+    template_conditions.satisfiable = context_conditions.satisfiable = _solve
+    resolvers._sub_parameter_expansion = _expand
+
+
+def _remembered(clauses: Any, **_: Any) -> bool:
+    """Tell whether clauses can hold together. That depends on their literals alone, whatever template they come from."""
+    key = frozenset(map(frozenset, clauses.data))
+    if key not in _answers:
+        _answers[key] = bool(_solve(clauses, all_models=False))
+    return _answers[key]
+
+
+def _expand_distinct(validator: Any, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give every combination of values; cfn-lint gives each again for every region, even where no region is named."""
+    if not parameters:
+        yield {}
+        return
+    (name, value), *others = parameters.items()
+    seen: list[Any] = []
+    for resolved, _, _ in validator.resolve_value(value):
+        if resolved not in seen:
+            seen.append(resolved)
+            for rest in _expand_distinct(validator, dict(others)):
+                yield {name: resolved, **rest}
+
+
+def in_parallel(rules: Rules, bodies: Sequence[Mapping[str, Any]], work: Callable[[], list[Found]]) -> list[Found]:
+    """Do the work once per core, each checking the properties of its share of the resources; give each finding once.
+
+    Everything is loaded already, so a fork costs little. Where there is no fork, one process does it all."""
+    # Nothing that lives now goes away before the end, so looking for garbage is a waste.
+    gc.freeze()
+    gc.disable()
+    try:
+        if WORKERS == 1 or not hasattr(os, "fork"):
+            return work()
+        shares = shares_of(bodies)
+        others = [frozenset().union(*shares) - share for share in shares]
+        with get_context("fork").Pool(WORKERS, initializer=_begin, initargs=(rules, work)) as pool:
+            parts = pool.map(_work_without, others, chunksize=1)
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    return list(dict.fromkeys(found for part in parts for found in part))
+
+
+def shares_of(bodies: Sequence[Mapping[str, Any]], workers: int = WORKERS) -> list[frozenset[str]]:
+    """Divide the logical ids among workers, so that each has about as much text to check."""
+    sizes: Counter[str] = Counter()
+    for body in bodies:
+        for name, resource in body.get("Resources", {}).items():
+            # cfn-lint reads names as a subclass of str that no process can send to another.
+            sizes[str(name)] += len(str(resource))
+    longest_first = sorted(sizes, key=lambda name: (-sizes[name], name))
+    return [frozenset(longest_first[index::workers]) for index in range(workers)]
+
+
+class _Worker:
+    """What a forked process holds; the parent's memory, so nothing is sent to it but its share."""
+
+    rules: Rules
+    work: Callable[[], list[Any]]
+
+
+def _begin(rules: Rules, work: Callable[[], list[Any]]) -> None:
+    _Worker.rules, _Worker.work = rules, staticmethod(work)
+
+
+def _work_without(others: frozenset[str]) -> list[Any]:
+    rule = _Worker.rules[PROPERTIES]
+    check = type(rule).validate
+
+    def check_own(validator: Any, keywords: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        # The path is Resources, then the logical id.
+        if list(validator.context.path.path)[1:2] and validator.context.path.path[1] in others:
+            return
+        yield from check(rule, validator, keywords, instance, schema)
+
+    rule.validate = check_own
+    try:
+        return _Worker.work()
+    finally:
+        del rule.validate

@@ -134,7 +134,9 @@ def explain(error: Exception) -> str:
     """Say in one line what AWS or the network answered."""
     if isinstance(error, ClientError):
         told = error.response.get("Error", {})
-        return f"{error.operation_name} was answered {told.get('Code', '?')}: {told.get('Message', 'no message')}"
+        line = f"{error.operation_name} was answered {told.get('Code', '?')}: {told.get('Message', 'no message')}"
+        blocked = error.operation_name == "PutBucketPolicy" and told.get("Code") == "AccessDenied"
+        return line + (" (does the account itself block public policies?)" if blocked else "")
     if isinstance(error, NETWORK):
         return f"the network failed: {' '.join(str(error).split())}"
     return " ".join(str(error).split())

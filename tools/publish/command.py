@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from generators.kit import publishing
 from tools.links import checked_prefix
 from tools.publish import embedded, seeds
@@ -20,19 +22,23 @@ def publish(
     wanted = readers(org_id, accounts, public)
     prefix = bucket_prefix or publishing.configured_prefix()
     if prefix:
+        checked_prefix(prefix)
         aws = connect(endpoint_url or None)
         names = chosen_regions(regions, aws.caller.partition)
-        _run(aws, Order(_release(), checked_prefix(prefix), names, wanted), dry_run)
+        _run(aws, Order(_release(), prefix, names, wanted), dry_run)
         if not dry_run:
             print(f"Launch links: ./inv links --bucket-prefix {prefix}")
         return
     if endpoint_url:
         raise EndpointWithoutPrefix
-    order = Order(_release(), embedded.PREFIX, chosen_regions(regions, EMBEDDED_PARTITION), wanted, replace=True)
+    names = chosen_regions(regions, EMBEDDED_PARTITION)
+    order = Order(_release(), embedded.PREFIX, names, wanted, replace=True)
     with embedded.running_or_served() as server:
-        outcome = _run(connect_embedded(server.endpoint), order, dry_run)
+        aws = connect_embedded(server.endpoint)
+        outcome = _run(aws, order, dry_run)
         if outcome:
-            print("\n".join(_embedded_summary(outcome, order.release, server)))
+            count = embedded.read_back(aws, outcome.plans, order.release)
+            print("\n".join(_embedded_summary(outcome, order.release, server, count)))
 
 
 def _release() -> Release:
@@ -46,7 +52,7 @@ def _run(aws: Aws, order: Order, dry_run: bool) -> Outcome | None:
     found = order.release
     print(
         f"Version {found.version}: {len(found.assets)} objects, {found.size:,} bytes, "
-        f"to {order.prefix}-REGION in {len(order.regions)} regions of account {aws.caller.account}",
+        f"to {order.prefix}-REGION in {_regions(order.regions)} of account {aws.caller.account}",
         flush=True,
     )
     if dry_run:
@@ -57,9 +63,13 @@ def _run(aws: Aws, order: Order, dry_run: bool) -> Outcome | None:
         return None
     outcome = carry_out(aws, order, lambda line: print(line, flush=True))
     counts = f"{outcome.sent} objects sent, {outcome.unchanged} unchanged"
-    print(f"Published {found.prefix}{MANIFEST} in {len(outcome.plans)} regions: {counts}.")
+    print(f"Published {found.prefix}{MANIFEST} in {_regions(outcome.plans)}: {counts}.")
     print(_latest_line(outcome, found))
     return outcome
+
+
+def _regions(several: Sized) -> str:
+    return "one region" if len(several) == 1 else f"{len(several)} regions"
 
 
 def _latest_line(outcome: Outcome, found: Release) -> str:
@@ -71,13 +81,12 @@ def _latest_line(outcome: Outcome, found: Release) -> str:
     return f"{LATEST} is {found.version}."
 
 
-def _embedded_summary(outcome: Outcome, found: Release, server: embedded.Server) -> list[str]:
-    count = embedded.read_back(outcome.plans, found)
+def _embedded_summary(outcome: Outcome, found: Release, server: embedded.Server, count: int) -> list[str]:
     replaced = any(plan.replaces for plan in outcome.plans)
     note = f"{found.prefix} held other content there and was replaced; in real buckets that is refused."
     return [
         *([note] if replaced else []),
-        f"Read back over HTTP: {count} objects in {len(outcome.plans)} regions, every checksum as in the manifest.",
+        f"Read back over HTTP: {count} objects in {_regions(outcome.plans)}, every checksum as in the manifest.",
         f"The embedded S3 keeps it in {embedded.FOLDER}; nothing was sent to AWS.",
         "",
         f"Served at {server.endpoint}." if server.served else "Serve it on a local endpoint:       ./inv serve",

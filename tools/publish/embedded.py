@@ -9,16 +9,21 @@ import fcntl
 import http.client
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 
 from generators.kit.publishing import ROOT
 from rehearsal.client import emulator
 from rehearsal.errors import RehearsalError
 from tools import environments
+from tools.publish.aws import Aws
 from tools.publish.errors import EmbeddedFailed, EmbeddedInUse, ReadBackDiffers
 from tools.publish.manifest import LATEST, MANIFEST, Release
 from tools.publish.plan import RegionPlan, each
@@ -96,23 +101,23 @@ def answers(endpoint: str) -> bool:
     return status == 200
 
 
-def get(url: str) -> tuple[int, bytes]:
+def get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     """Read a URL of this machine over plain HTTP, past any proxy that the person's environment names."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     try:
-        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
+        connection.request("GET", parts.path, headers=dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
 
 
-def read_back(plans: tuple[RegionPlan, ...], release: Release) -> int:
+def read_back(aws: Aws, plans: Sequence[RegionPlan], release: Release) -> int:
     """Get every object of every region over HTTP and hold it against the manifest found there; gives how many."""
     problems: list[str] = []
     count = 0
-    for plan, result in each(plans, lambda plan: _read_region(plan, release)):
+    for plan, result in each(plans, lambda plan: _read_region(aws, plan, release)):
         region = plan.store.region
         if isinstance(result, Exception):
             problems.append(f"{region}: {result}")
@@ -124,18 +129,8 @@ def read_back(plans: tuple[RegionPlan, ...], release: Release) -> int:
     return count
 
 
-def _read_region(plan: RegionPlan, release: Release) -> tuple[int, list[str]]:
-    store = plan.store
-
-    def read(key: str) -> bytes:
-        url = store.s3.generate_presigned_url("get_object", Params={"Bucket": store.bucket, "Key": key})
-        try:
-            status, body = get(url)
-        except (OSError, http.client.HTTPException) as error:
-            raise EmbeddedFailed(f"reading {key} back failed: {error}") from error
-        return body if status == 200 else b"HTTP %d" % status
-
-    manifest = read(release.prefix + MANIFEST)
+def _read_region(aws: Aws, plan: RegionPlan, release: Release) -> tuple[int, list[str]]:
+    manifest = _read(aws, plan, release.prefix + MANIFEST)
     if manifest != release.manifest.body:
         return 1, [f"{release.prefix}{MANIFEST} is not the one that was written"]
     rows = json.loads(manifest)["objects"]
@@ -143,5 +138,20 @@ def _read_region(plan: RegionPlan, release: Release) -> tuple[int, list[str]]:
     if release.stable and not plan.latest.stays_at:
         expected |= {LATEST + row["key"]: row["sha256"] for row in rows if row["key"].startswith("templates/")}
         expected[LATEST + MANIFEST] = sha256(manifest).hexdigest()
-    wrong = [key for key, wanted in expected.items() if sha256(read(key)).hexdigest() != wanted]
+    wrong = [key for key, wanted in expected.items() if sha256(_read(aws, plan, key)).hexdigest() != wanted]
     return 1 + len(expected), [f"{key} has another checksum" for key in wrong]
+
+
+def _read(aws: Aws, plan: RegionPlan, key: str) -> bytes:
+    """Get one object as any HTTP client would: not through the client that sent it."""
+    url = f"{aws.endpoint_url}/{plan.store.bucket}/{quote(key)}"
+    request = AWSRequest("GET", url)
+    signer: Any = S3SigV4Auth
+    signer(aws.session.get_credentials(), "s3", plan.store.region).add_auth(request)
+    try:
+        status, body = get(url, dict(request.headers.items()))
+    except (OSError, http.client.HTTPException) as error:
+        raise EmbeddedFailed(f"reading {key} back failed: {error}") from error
+    if status != 200:
+        raise EmbeddedFailed(f"reading {key} back was answered with HTTP {status}")
+    return body

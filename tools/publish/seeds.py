@@ -26,6 +26,11 @@ class Seed:
     folder: str
     left_out: tuple[str, ...] = ()
 
+    def holds(self, name: str) -> bool:
+        """Tell whether a file, by its path from the root, belongs to this seed."""
+        inside = self.folder == "." or name.startswith(f"{self.folder}/")
+        return inside and not any(name == path or name.startswith(f"{path}/") for path in self.left_out)
+
 
 SEEDS = (
     # What an engineer needs to render, lint and change the templates. The other repositories hold their own folders;
@@ -62,16 +67,16 @@ def project_files(root: Path = ROOT) -> list[str]:
 
 
 def untracked(root: Path = ROOT) -> list[str]:
-    """List files that git neither tracks nor ignores: they are in no seed."""
-    return _git(root, "--others", "--exclude-standard") if _tracked(root) else []
+    """List files that would be in a seed if git tracked them, and that it neither tracks nor ignores."""
+    found = _git(root, "--others", "--exclude-standard") if _tracked(root) else []
+    return [name for name in found if any(seed.holds(name) for seed in SEEDS)]
 
 
 def _members(seed: Seed, files: list[str], root: Path, problems: list[str]) -> dict[str, Member]:
     members = {}
     start = "" if seed.folder == "." else f"{seed.folder}/"
     for name in files:
-        left_out = any(name == path or name.startswith(f"{path}/") for path in seed.left_out)
-        if left_out or not name.startswith(start):
+        if not seed.holds(name):
             continue
         path = root / name
         if path.is_symlink():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 
@@ -21,6 +22,9 @@ def serve(port: int) -> None:
     _check_free(port)
     with running(port) as server, noted(server):
         print("\n".join(hints(server)), flush=True)
+        # However it is ended, and even from the background of a script, what was published is kept in order.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             while answers(server.endpoint):
                 time.sleep(1)

@@ -1,0 +1,1 @@
+"""Tests of publishing, against a real local S3."""
