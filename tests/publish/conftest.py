@@ -56,7 +56,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # A fault that a test makes lasts until the test mends it: no use to repeat.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr("botocore.loaders.create_loader", lambda *_: MODELS)
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
 
 
 def session_of(account: str) -> boto3.Session:

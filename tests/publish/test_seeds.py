@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -122,6 +123,18 @@ def test_the_whole_release_can_be_put_together() -> None:
     assert {f"seeds/{seed.name}.zip" for seed in SEEDS} <= set(objects)
     assert "templates/1-infra.yaml" in objects
     assert objects == collect()
+
+
+def test_the_templates_can_be_rendered_from_their_seed_alone(tmp_path: Path) -> None:
+    problems: list[str] = []
+    with zipfile.ZipFile(io.BytesIO(seed_zips(problems)["mlops-cfn"])) as found:
+        found.extractall(tmp_path)
+    (tmp_path / "templates" / "1-infra.yaml").unlink()
+    render = [sys.executable, "-m", "tools.cli", "build"]
+    done = subprocess.run(render, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (rendered_here,) = [item for item in rendered() if item.stack.name == "1-infra"]
+    assert (tmp_path / "templates" / "1-infra.yaml").read_text() == rendered_here.text
 
 
 def test_all_problems_of_a_release_are_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

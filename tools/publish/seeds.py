@@ -33,9 +33,13 @@ class Seed:
 
 
 SEEDS = (
-    # What an engineer needs to render, lint and change the templates. The other repositories hold their own folders;
-    # tests, emulator and publishing need more than the limit allows and stay with the maintainers of the library.
-    Seed("mlops-cfn", ".", ("mlops-cicd", "seedcode-repo", "rehearsal", "tests", "tools/publish", ".ci")),
+    # What an engineer needs to change and render the templates. The other repositories hold their own folders; lint, tests,
+    # emulator and publishing are more files than the limit allows and stay with the maintainers of the library.
+    Seed(
+        "mlops-cfn",
+        ".",
+        ("mlops-cicd", "seedcode-repo", "rehearsal", "tests", "tools/lint", "tools/publish", ".ci"),
+    ),
     Seed("mlops-cicd", "mlops-cicd"),
     Seed("seedcode-repo", "seedcode-repo"),
 )
