@@ -53,6 +53,7 @@ def taskcat(templates: tuple[Rendered, ...]) -> str:
                 "parameters": dict(item.stack.trial.parameters),
             }
             for item in templates
+            if item.stack.launch
         },
     }
     return "# Rendered from the cards in generators/ by `inv build`. Change it there.\n" + yaml.safe_dump(
@@ -68,8 +69,7 @@ def reference(item: Rendered) -> str:
         f"<!-- Rendered from {item.generator.source} by `inv build`. Change it there. -->",
         f"# {stack.name}: {stack.title}",
         "",
-        f"{stack.summary[0].upper()}{stack.summary[1:]}. Launched in the {stack.account} account"
-        + (f", after {', '.join(stack.needs)}." if stack.needs else "."),
+        f"{stack.summary[0].upper()}{stack.summary[1:]}. " + _launched(item),
         "",
         f"Template: `templates/{stack.name}.yaml`; capabilities: "
         f"{', '.join(body['Metadata']['MlopsTemplate']['Capabilities']) or 'none'}.",
@@ -77,12 +77,7 @@ def reference(item: Rendered) -> str:
         "## Parameters",
         "",
         *_parameters(item),
-        "## Rules",
-        "",
-        "A launch is refused, before anything is made, unless:",
-        "",
-        *(f"- {check['AssertDescription']}" for rule in body.get("Rules", {}).values() for check in rule["Assertions"]),
-        "",
+        *_rules(body),
         "## Outputs",
         "",
         *_table(
@@ -105,7 +100,8 @@ def reference(item: Rendered) -> str:
         "## Conditions",
         "",
         *_table(
-            ("Condition", "Holds when"), ((name, f"`{_text(value)}`") for name, value in body["Conditions"].items())
+            ("Condition", "Holds when"),
+            ((name, f"`{_text(value)}`") for name, value in body.get("Conditions", {}).items()),
         ),
         "",
         "## What linters say that is right here",
@@ -120,6 +116,13 @@ def reference(item: Rendered) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _launched(item: Rendered) -> str:
+    stack = item.stack
+    if stack.nested_in:
+        return f"Launched by {stack.nested_in} as a nested stack, never by a person."
+    return f"Launched in the {stack.account} account" + (f", after {', '.join(stack.needs)}." if stack.needs else ".")
 
 
 def region_page() -> str:
@@ -179,6 +182,14 @@ def _parameters(item: Rendered) -> Iterable[str]:
         yield ""
 
 
+def _rules(body: dict[str, Any]) -> list[str]:
+    sentences = [check["AssertDescription"] for rule in body.get("Rules", {}).values() for check in rule["Assertions"]]
+    if not sentences:
+        return []
+    head = ["## Rules", "", "A launch that breaks one of these is refused before anything is made.", ""]
+    return [*head, *(f"- {sentence}" for sentence in sentences), ""]
+
+
 def _path(item: Rendered, output: str) -> str:
     return next((f"`{contract.ssm}`" for contract in item.builder.published if contract.name == output), "")
 
@@ -229,6 +240,8 @@ def _quantities(templates: tuple[Rendered, ...]) -> str:
     """Count what a launch with the defaults makes, by type."""
     parts = []
     for item in templates:
+        if not item.stack.launch:
+            continue
         counted = Counter(created(item.body, item.stack.trial.parameters, SHOWN).values())
         rows = ((kind.removeprefix("AWS::"), str(number)) for kind, number in sorted(counted.items()))
         parts.append(f"`{item.stack.name}` with its defaults: {sum(counted.values())} resources.\n")

@@ -46,6 +46,11 @@ class Persona:
 
 
 OURS = "role/mlops/*"
+SEE_STACK = [
+    f"cloudformation:{action}"
+    for action in ("DescribeChangeSet", "DescribeEvents", "DescribeStackEvents", "DescribeStackResources", "DescribeStacks",
+                   "DetectStackDrift", "GetTemplate", "ListChangeSets", "ListStackResources")
+]  # fmt: skip
 # What the platform's own roles and projects may use at most. Whatever is not named here is out of reach for them.
 BOUNDARY_SERVICES = (
     "application-autoscaling", "athena", "cloudformation", "cloudwatch", "codeartifact", "codebuild", "codecommit",
@@ -214,10 +219,7 @@ def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
     stack = Sub("arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*")
     has_role = "HasDeploymentRole"
     return [
-        allow("SeeTheStack", ["cloudformation:DescribeChangeSet", "cloudformation:DescribeEvents",
-                              "cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResources", "cloudformation:DescribeStacks",
-                              "cloudformation:DetectStackDrift", "cloudformation:GetTemplate",
-                              "cloudformation:ListChangeSets", "cloudformation:ListStackResources"], stack),
+        allow("SeeTheStack", SEE_STACK, stack),
         allow("PrepareUpgrades", ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"], stack),
         allow("ReadRelease", ["cloudformation:GetTemplateSummary", "cloudformation:ListStacks",
                               "cloudformation:ValidateTemplate"], "*"),

@@ -8,8 +8,8 @@ from typing import Any
 
 from troposphere import AccountId, And, Condition, Equals, GetAtt, Not, Ref, Region, Sub
 from troposphere.awslambda import Permission
-from troposphere.budgets import Budget, BudgetData, Notification, NotificationWithSubscribers, Spend, Subscriber
 from troposphere.cloudformation import CustomResource
+from troposphere.cloudformation import Stack as NestedStack
 from troposphere.cloudwatch import Alarm, MetricDimension
 from troposphere.events import DeadLetterConfig, RetryPolicy, Rule, Target
 from troposphere.sns import SubscriptionResource, Topic, TopicPolicy
@@ -180,25 +180,15 @@ def budget(b: Builder, asked: Asked, around: Surroundings) -> None:
             Condition("HasNotificationEmail"),
         ),
     )
-    warn = [
-        NotificationWithSubscribers(
-            Notification=Notification(
-                NotificationType=kind, ComparisonOperator="GREATER_THAN", Threshold=percent, ThresholdType="PERCENTAGE"
-            ),
-            Subscribers=[Subscriber(SubscriptionType="SNS", Address=Ref("OperationsTopic"))],
-        )
-        for kind, percent in (("ACTUAL", 80), ("FORECASTED", 100))
-    ]
     b.add(
-        Budget(
-            "MonthlyBudget",
-            Budget=BudgetData(
-                BudgetType="COST",
-                TimeUnit="MONTHLY",
-                BudgetLimit=Spend(Amount=asked[questions.MONTHLY_BUDGET], Unit="USD"),
-                CostFilters={"TagKeyValue": [Sub("user:CostCenter$${CostCenter}")]},
-            ),
-            NotificationsWithSubscribers=warn,
+        NestedStack(
+            "Budget",
+            TemplateURL=publishing.nested_url("budget"),
+            Parameters={
+                "CostCenter": Ref("CostCenter"),
+                "MonthlyBudgetInUsd": asked[questions.MONTHLY_BUDGET],
+                "TopicArn": Ref("OperationsTopic"),
+            },
         ),
         when=has,
     )

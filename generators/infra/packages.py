@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import And, Equals, GetAtt, Sub
+from troposphere import Equals, GetAtt, Sub
 from troposphere.codeartifact import (
     Domain,
     OriginConfiguration,
@@ -18,7 +18,7 @@ from troposphere.codeartifact import (
 from generators.infra import questions
 from generators.infra.encryption import Keys
 from generators.infra.questions import Asked
-from generators.kit import contracts, regions
+from generators.kit import contracts
 from generators.kit.builder import Builder
 from generators.kit.naming import unique
 
@@ -35,7 +35,7 @@ def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
     """Add domain, upstream, repository and origin controls."""
     has = b.when(
         "HasPackageIndex",
-        And(Equals(asked[questions.PACKAGE_INDEX], "yes"), regions.offers("AWS::CodeArtifact::Domain")),
+        Equals(asked[questions.PACKAGE_INDEX], "yes"),
     )
     reason = {
         "MLOPS_NAME": "CodeArtifact asks for a name; it ends in the stack's own id, so that a retained one never collides."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from troposphere import And, Condition, Equals, GetAtt, If, Not, Or, Ref, Sub
-from troposphere.sagemaker import MlflowApp, MlflowTrackingServer
+from troposphere.cloudformation import Stack as NestedStack
+from troposphere.sagemaker import MlflowTrackingServer
 
 from generators.infra import questions
 from generators.infra.encryption import USE, Keys, Store
 from generators.infra.questions import Asked
-from generators.kit import contracts, regions
+from generators.kit import contracts, publishing, regions
 from generators.kit.builder import Builder
 from generators.kit.iam import allow, arn, role, trust
 from generators.kit.naming import unique
@@ -54,20 +55,26 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
         when=has,
     )
     where = Sub("s3://${ArtifactsBucket}/mlflow")
-    name = {
-        "MLOPS_NAME": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."
-    }
-    b.add(
-        MlflowApp("TrackingApp", Name=unique("mlops"), ArtifactStoreUri=where, RoleArn=GetAtt(runs_as, "Arn"),
-                  ModelRegistrationMode="AutoModelRegistrationDisabled"),
-        when=app, holds_data=True, accept=name,
-    )  # fmt: skip
+    nested = b.add(
+        NestedStack(
+            "TrackingApp",
+            TemplateURL=publishing.nested_url("tracking-app"),
+            Parameters={
+                "CostCenter": Ref("CostCenter"),
+                "ArtifactStoreUri": where,
+                "RoleArn": GetAtt(runs_as, "Arn"),
+            },
+        ),
+        when=app,
+    )
     b.add(
         MlflowTrackingServer("TrackingServer", TrackingServerName=unique("mlops"), ArtifactStoreUri=where,
                              RoleArn=GetAtt(runs_as, "Arn"), TrackingServerSize="Small", AutomaticModelRegistration=False),
-        when=server, holds_data=True, accept=name,
+        when=server,
+        holds_data=True,
+        accept={"MLOPS_NAME": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."},
     )  # fmt: skip
-    mlflow = If(app, GetAtt("TrackingApp", "Arn"), GetAtt("TrackingServer", "TrackingServerArn"))
+    mlflow = If(app, GetAtt(nested, "Outputs.TrackingArn"), GetAtt("TrackingServer", "TrackingServerArn"))
     b.publish(contracts.TRACKING_ARN, mlflow, when=has)
     none = If(lacking, "MLflow Apps are not offered in this region; choose TrackingServer or None.", "None")
-    return If(app, GetAtt("TrackingApp", "Arn"), If(server, Ref("TrackingServer"), none))
+    return If(app, GetAtt(nested, "Outputs.TrackingArn"), If(server, Ref("TrackingServer"), none))

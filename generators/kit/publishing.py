@@ -94,6 +94,12 @@ def template_url(stack: Stack, prefix: str, region: str) -> str:
     return f"https://{bucket_name(prefix, region)}.s3.{region}.{suffix}/{key}"
 
 
+def nested_url(name: str) -> Sub:
+    """Give the URL of a published template as another template's stack resource takes it, in the stack's own region."""
+    key = release_prefix() + template_key(name)
+    return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/{key}")
+
+
 def launch_url(stack: Stack, prefix: str, region: str) -> str:
     """Give the quick-create link of a template.
 

@@ -24,7 +24,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Stack:
-    """The card. `name` is the file name without `.yaml`; `groups` is the order of the console form."""
+    """The card. `name` is the file name without `.yaml`; `groups` is the order of the console form; `nested_in` the template
+    that launches this one by its published URL, when no person does."""
 
     name: str
     title: str
@@ -34,3 +35,4 @@ class Stack:
     trial: Trial
     needs: tuple[str, ...] = ()
     launch: Launch | None = None
+    nested_in: str = ""

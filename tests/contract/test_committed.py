@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generators.kit import contracts, publishing
+from generators.kit import contracts, publishing, regions
 from generators.kit.publishing import ROOT
 from generators.kit.registry import Rendered, rendered
 from tools.build import files
@@ -57,6 +57,23 @@ def test_sizes_are_within_what_cloudformation_takes(item: Rendered) -> None:
     for section, limit in (("Resources", 500), ("Parameters", 200), ("Outputs", 200), ("Mappings", 200)):
         assert len(item.body.get(section, {})) <= limit
     assert len(item.body["Description"].encode()) <= 1024
+
+
+def test_a_template_that_people_launch_names_no_type_that_a_launch_region_lacks(item: Rendered) -> None:
+    # The console's quick-create page refuses such a template, whatever its conditions say
+    # (https://github.com/widdix/aws-cf-templates/issues/342): such a type belongs into a nested template.
+    if item.stack.launch:
+        types = {body["Type"] for body in item.body["Resources"].values()}
+        for region in regions.launch_regions():
+            assert not types & set(region.lacks), region.name
+
+
+def test_a_nested_template_is_launched_by_the_one_its_card_names(item: Rendered) -> None:
+    if item.stack.nested_in:
+        parent = next(other for other in TEMPLATES if other.stack.name == item.stack.nested_in)
+        assert publishing.template_key(item.stack.name) in parent.text
+    else:
+        assert item.stack.launch
 
 
 def test_every_function_has_its_folder_and_every_contract_its_own_path() -> None:
