@@ -42,6 +42,11 @@ def main() -> None:
         program.run(["inv", *sys.argv[1:]])
     except (MlopsError, GeneratorError) as error:
         sys.exit(f"inv: {error}")
+    except ModuleNotFoundError as error:
+        # The seed of the repository mlops-cfn holds what renders the templates, and leaves out the rest.
+        if (error.name or "").split(".")[0] not in ("tools", "rehearsal"):
+            raise
+        sys.exit(f"inv: this copy of the project has no {error.name}. Run this task in the library's own repository.")
     except KeyboardInterrupt:
         sys.exit("inv: stopped")
 

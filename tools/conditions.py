@@ -69,6 +69,34 @@ def refused(template: Body, parameters: Mapping[str, str], region: str) -> list[
     return sentences
 
 
+def nested(template: Body) -> dict[str, str]:
+    """Give the templates of ours that this one nests: logical id to template name."""
+    urls = {
+        name: str(body["Properties"].get("TemplateURL"))
+        for name, body in template["Resources"].items()
+        if body["Type"] == "AWS::CloudFormation::Stack"
+    }
+    found = {name: re.search(r"/templates/([\w-]+)\.yaml", url) for name, url in urls.items()}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def launched_in(name: str, templates: Mapping[str, Body], regions: Sequence[str]) -> tuple[str, ...]:
+    """Give the regions where a template can be launched: all, or where one that nests it can make it.
+
+    CloudFormation refuses a template that names a type the region lacks, whatever its conditions say; so such types stand in
+    nested templates, which are only read where their own condition holds."""
+    parents = {other: body for other, body in templates.items() if other != name and name in nested(body).values()}
+    if not parents:
+        return tuple(regions)
+
+    def reaches(other: str, body: Body, region: str) -> bool:
+        made = possible(body, region)
+        ids = [logical for logical, child in nested(body).items() if child == name]
+        return any(logical in made for logical in ids) and region in launched_in(other, templates, regions)
+
+    return tuple(region for region in regions if any(reaches(other, body, region) for other, body in parents.items()))
+
+
 class _Evaluation:
     """One evaluation: a template, values and a region; conditions are worked out once each."""
 

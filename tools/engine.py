@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from generators.kit import publishing
 from generators.kit.registry import rendered
 from generators.kit.stack import Stack
+from rehearsal.client import emulator
 from tools.environments import ROOT, ensure
 from tools.errors import MlopsError
 from tools.publish import embedded
@@ -24,16 +28,29 @@ class EngineFailed(MlopsError):
         )
 
 
+class NothingPublished(MlopsError):
+    """There is no embedded release to launch from."""
+
+    def __init__(self) -> None:
+        super().__init__("Nothing is published on this machine yet. Run `./inv build publish engine`.")
+
+
 def run(regions: Sequence[str]) -> None:
     """Try every template that has a launch card, in these regions."""
-    python = str(ensure("rehearsal"))
+    if not embedded.STATE.is_dir():
+        raise NothingPublished
+    python = ensure("rehearsal")
+    ensure("lambda")  # the functions really run, under Lambda's own Python where this machine has it
     stacks = [item.stack for item in rendered() if item.stack.launch]
-    with embedded.running_or_served() as server:
-        failed = [
-            stack.name
-            for stack in stacks
-            if subprocess.run([python, *_command(stack, regions, server.endpoint)], cwd=ROOT).returncode != 0
-        ]
+    # On a copy: what a stack retains on purpose does not stay in the published store.
+    with tempfile.TemporaryDirectory() as folder:
+        state = shutil.copytree(embedded.STATE, Path(folder) / "state")
+        with emulator(state, python) as server:
+            failed = [
+                stack.name
+                for stack in stacks
+                if subprocess.run([python, *_command(stack, regions, server.endpoint)], cwd=ROOT).returncode != 0
+            ]
     if failed:
         raise EngineFailed(failed)
 

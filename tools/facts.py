@@ -1,7 +1,8 @@
 """Render generators/kit/regions.json: reviewed facts from tools/region_sources.json, and the types each region lacks.
 
-A region is offered when the registry schemas have every type that the defaults of each template with a launch link create there, and
-no rule of the template refuses them. Templates read regions.json themselves, so they are rendered with the candidate first."""
+A region is offered when the registry schemas have every type that a template with a launch link names, and every type that its
+defaults nest there, and no rule of the template refuses the defaults. CloudFormation refuses a template that names a type the
+region lacks, whatever its conditions say. Templates read regions.json themselves, so they are rendered with the candidate first."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from typing import Any
 from generators.kit import regions
 from generators.kit.errors import GeneratorError
 from generators.kit.registry import Rendered, discover, render_all
-from tools.conditions import created, refused
+from tools.conditions import created, nested, refused
 from tools.environments import ROOT
 from tools.errors import MlopsError
 
@@ -38,12 +39,11 @@ class FactsFailed(MlopsError):
 
 @dataclass(frozen=True)
 class Offer:
-    """Whether a region is offered: `off` is what the defaults make elsewhere but not here, `never` what can't be made here."""
+    """Whether a region is offered, why not, and the types of options that are switched off there."""
 
     region: str
     reasons: tuple[str, ...]
     off: tuple[str, ...]
-    never: tuple[str, ...]
 
     @property
     def offered(self) -> bool:
@@ -53,9 +53,7 @@ class Offer:
     def __str__(self) -> str:
         if self.reasons:
             return f"{self.region:16} not offered: {'; '.join(self.reasons)}"
-        more = [f"without {', '.join(self.off)}"] if self.off else []
-        more += [f"can't have {', '.join(self.never)}"] if self.never else []
-        return f"{self.region:16} offered{'; ' if more else ''}{'; '.join(more)}"
+        return f"{self.region:16} offered" + (f", switched off: {', '.join(self.off)}" if self.off else "")
 
 
 def run(check: bool = False) -> None:
@@ -109,22 +107,27 @@ def facts() -> tuple[str, list[Offer]]:
 def offers(templates: Sequence[Rendered], names: Sequence[str], types_in: Callable[[str], frozenset[str]]) -> list[Offer]:
     """Tell of each region whether it is offered, and what it goes without."""
     launched = [item for item in templates if item.stack.launch is not None]
-    made = {name: _made(launched, name) for name in names}
-    anywhere = frozenset().union(*made.values())
     everything = _types(templates)
     found = []
     for name in names:
         has = types_in(name)
-        reasons = [f"its registry lacks {type_}" for type_ in sorted(made[name] - has)]
+        wanted = _types(launched) | _types(_nested_by_default(launched, templates, name))
+        reasons = [f"its registry lacks {type_}" for type_ in sorted(wanted - has)]
         for item in launched:
             reasons += refused(item.body, _values(item), name)
-        off = sorted(anywhere - made[name])
-        found.append(Offer(name, tuple(reasons), tuple(off), tuple(sorted(everything - has - anywhere))))
+        found.append(Offer(name, tuple(reasons), tuple(sorted(everything - wanted - has))))
     return found
 
 
-def _made(templates: Sequence[Rendered], region: str) -> frozenset[str]:
-    return _known(type_ for item in templates for type_ in created(item.body, _values(item), region).values())
+def _nested_by_default(launched: Sequence[Rendered], templates: Sequence[Rendered], region: str) -> list[Rendered]:
+    """Give the nested templates that the defaults launch there."""
+    by_name = {item.stack.name: item for item in templates}
+    found = []
+    for item in launched:
+        children = nested(item.body)
+        made = created(item.body, _values(item), region)
+        found += [by_name[child] for logical, child in children.items() if logical in made and child in by_name]
+    return found
 
 
 def _values(item: Rendered) -> dict[str, str]:

@@ -47,6 +47,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(command, "release", lambda: release(OBJECTS))
     monkeypatch.setattr(publishing, "configured_prefix", lambda: "")
     monkeypatch.setattr(embedded, "FOLDER", tmp_path / "embedded")
+    monkeypatch.setattr(embedded, "STATE", tmp_path / "embedded" / "state")
 
 
 def publish(**options: Any) -> None:
@@ -178,6 +179,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         from tools.publish import embedded
         from tools.publish.serve import serve
         embedded.FOLDER = pathlib.Path({str(tmp_path / "embedded")!r})
+        embedded.STATE = embedded.FOLDER / "state"
         serve(0)
     """
     process = subprocess.Popen(
@@ -205,6 +207,7 @@ def test_without_a_bucket_it_publishes_to_this_machine_and_reads_back(capsys: py
     assert f"Read back over HTTP: {count * 7} objects in {count} regions, every checksum as in the manifest." in out
     assert "./inv serve" in out and "./inv links --bucket-prefix PREFIX" in out
     assert not (embedded.FOLDER / "server.json").exists()
+    assert embedded.STATE.is_dir()
 
     # Another process, another emulator: what the first one kept is all there.
     publish()

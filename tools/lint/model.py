@@ -66,11 +66,12 @@ class Resource:
 
 @dataclass(frozen=True)
 class Template:
-    """A template: its name as it is printed, its bytes as text, its body."""
+    """A template: its name as it is printed, its bytes as text, its body, and the regions where it can be launched."""
 
     name: str
     text: str
     body: Mapping[str, Any]
+    regions: tuple[str, ...] = ()
 
     @cached_property
     def _resources(self) -> list[Resource]:

@@ -14,7 +14,7 @@ from cfnlint.decode import decode
 from cfnlint.runner import Runner
 from cfnlint.version import __version__ as cfn_lint_version
 
-from tools.conditions import possible
+from tools.conditions import launched_in
 from tools.lint.model import Finding, Problem, Template
 from tools.lint.rules import rules
 from tools.lint.rules.suppressions import CFN_LINT
@@ -71,14 +71,18 @@ class Linter:
         self.runner = Runner(config)
 
     def lint(self, paths: Sequence[Path], root: Path) -> Report:
-        """Lint the files; they are named as seen from `root`."""
+        """Lint the files; they are named as seen from `root`. Where a template is nested is read from its neighbours."""
+        neighbours = {path for given in paths for path in given.parent.glob("*.yaml")} - set(paths)
+        read = {path: decode(str(path)) for path in [*paths, *sorted(neighbours)]}
+        bodies = {path.stem: body for path, (body, _) in read.items() if isinstance(body, dict)}
         findings, templates, names = [], [], []
         for path in paths:
             name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
             names.append(name)
-            body, broken = decode(str(path))
+            body, broken = read[path]
             if isinstance(body, dict):
-                templates.append(Template(name, path.read_text(encoding="utf-8"), body))
+                where = launched_in(path.stem, bodies, self.regions)
+                templates.append(Template(name, path.read_text(encoding="utf-8"), body, where))
             else:
                 findings.extend(_broken(name, broken))
         kept, accepted = self.lint_templates(templates)
@@ -103,16 +107,12 @@ class Linter:
         for match in self.runner.validate_template(template.body):
             path = [str(step) for step in getattr(match, "path", [])]
             where = (path[1] if path[0] == "Resources" else "/".join(path[:2])) if len(path) > 1 else ""
-            if match.rule.id == "E3006" and self._off_there(template, where, match.message):
+            absent = ELSEWHERE.search(match.message) if match.rule.id == "E3006" else None
+            if absent and absent[1] not in template.regions:
                 continue
             inside = f" (at {'/'.join(path[2:])})" if path[2:] else ""
             problem = Problem(where, f"{match.message}{inside}", str(match.rule.shortdesc), match.rule.severity)
             yield _finding(template, problem, match.rule.id, match.linenumber), problem
-
-    def _off_there(self, template: Template, where: str, message: str) -> bool:
-        """Tell whether the template never makes the resource in the region that lacks its type; cfn-lint reads no mapping."""
-        region = ELSEWHERE.search(message)
-        return region is not None and where not in possible(template.body, region[1])
 
 
 def own_findings(template: Template) -> Iterator[tuple[Finding, Problem]]:

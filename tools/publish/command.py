@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sized
 
-from generators.kit import publishing
 from tools.links import checked_prefix
 from tools.publish import embedded, seeds
 from tools.publish.aws import EMBEDDED_PARTITION, Aws, chosen_regions, connect, connect_embedded
@@ -18,9 +17,11 @@ from tools.publish.readers import readers
 def publish(
     bucket_prefix: str, regions: str, org_id: str, accounts: str, public: bool, dry_run: bool, endpoint_url: str
 ) -> None:
-    """Publish this version to `{bucket_prefix}-{region}`, without a prefix to the embedded S3; print what is done."""
+    """Publish this version to `{bucket_prefix}-{region}`, without a prefix to the embedded S3; print what is done.
+
+    The configured prefix is not taken: what leaves this machine is named on the command line."""
     wanted = readers(org_id, accounts, public)
-    prefix = bucket_prefix or publishing.configured_prefix()
+    prefix = bucket_prefix
     if prefix:
         checked_prefix(prefix)
         aws = connect(endpoint_url or None)

@@ -29,6 +29,7 @@ from tools.publish.manifest import LATEST, MANIFEST, Release
 from tools.publish.plan import RegionPlan, each
 
 FOLDER = ROOT / "build" / "embedded"
+STATE = FOLDER / "state"
 PREFIX = "mlops-local"
 
 
@@ -53,7 +54,7 @@ def running(port: int = 0) -> Iterator[Server]:
             known = served()
             raise EmbeddedInUse(known.endpoint if known else None) from None
         try:
-            with emulator(FOLDER / "state", python, port) as started:
+            with emulator(STATE, python, port) as started:
                 yield Server(started.endpoint, started.pid, served=False)
         except RehearsalError as error:
             raise EmbeddedFailed(str(error)) from error
