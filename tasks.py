@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from invoke import task
+from invoke.tasks import task
 
 
 @task(help={"check": "only say which committed files are stale; exit code 1 when any is"})

@@ -6,8 +6,9 @@ import difflib
 import sys
 from pathlib import Path
 
-from invoke import Collection, Program
+from invoke.collection import Collection
 from invoke.exceptions import ParseError
+from invoke.program import Program
 
 from generators.kit.errors import GeneratorError
 from generators.kit.publishing import version

@@ -111,7 +111,8 @@ class Builder:
         if accept:
             resource.resource["Metadata"] = _accepted(accept)
         self._tag(resource)
-        return self.template.add_resource(resource)
+        self.template.add_resource(resource)
+        return resource
 
     def publish(self, contract: Contract, value: Any, when: str | None = None) -> SsmParameter:
         """Publish a value as output, export and SSM parameter, and give the parameter."""

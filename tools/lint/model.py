@@ -84,13 +84,15 @@ class Template:
         """Give the resources of these types, or all."""
         return [resource for resource in self._resources if not types or resource.type in types]
 
-    def branches(self, value: Any) -> Iterator[Any]:
-        """Give every value that Fn::If and defaults of parameters can make of this one; None stands for no value."""
+    def branches(self, value: Any, under_if: bool = False) -> Iterator[Any]:
+        """Give every value that Fn::If and defaults of parameters can make of this one; None stands for no value.
+
+        Under an Fn::If an empty default does not count: that it is given is what the condition asks."""
         if isinstance(value, Mapping) and len(value) == 1:
             ((function, inner),) = value.items()
             if function == "Fn::If":
-                yield from self.branches(inner[1])
-                yield from self.branches(inner[2])
+                yield from self.branches(inner[1], under_if=True)
+                yield from self.branches(inner[2], under_if=True)
                 return
             if value == NO_VALUE:
                 yield None
@@ -98,7 +100,7 @@ class Template:
             if function == "Ref" and inner in self.body.get("Parameters", {}):
                 asked = self.body["Parameters"][inner]
                 known = [*asked.get("AllowedValues", []), *([asked["Default"]] if "Default" in asked else [])]
-                yield from dict.fromkeys(str(item) for item in known)
+                yield from dict.fromkeys(str(item) for item in known if item != "" or not under_if)
                 if not asked.get("AllowedValues"):
                     yield value
                 return
