@@ -106,7 +106,6 @@ def boundary(b: Builder, asked: Asked) -> Any:
                 deny("StudioStaysPrivate", ["sagemaker:CreateDomain", "sagemaker:UpdateDomain", "sagemaker:DeleteDomain"], "*"),
             ),
         ),
-        accept={"MLOPS_BOUNDARY": "A boundary grants nothing; it is broad and carries its denials."},
     )  # fmt: skip
     carried = If(own, asked[questions.BOUNDARY], Ref(policy))
     b.publish(contracts.PERMISSIONS_BOUNDARY_ARN, carried)
@@ -134,7 +133,6 @@ def personas(b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, home: Home
                 MaxSessionDuration=28800,
             ),
             when=creates,
-            accept={"MLOPS_READ": "Lists and describes that IAM can't narrow to a resource; nothing here writes."},
         )
         b.publish(persona.contract, If(creates, GetAtt(made, "Arn"), answer))
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-console.html

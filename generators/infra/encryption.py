@@ -84,7 +84,7 @@ def key(b: Builder, asked: Asked) -> Keys:
     )  # fmt: skip
     b.add(
         Alias("PlatformKeyAlias", AliasName=Sub("alias/${AWS::StackName}"), TargetKeyId=Ref(platform)),
-        accept={"MLOPS_NAME": "An alias is a name; it carries the stack's own and goes with the stack."},
+        accept={"MLOPS015": "An alias is a name; it carries the stack's own and goes with the stack."},
     )
     keys = Keys(platform)
     b.publish(contracts.PLATFORM_KEY_ARN, keys.arn)
@@ -98,9 +98,8 @@ def buckets(b: Builder, keys: Keys) -> Store:
         bucket("AccessLogBucket", LifecycleConfiguration=LifecycleConfiguration(Rules=[tidy(ExpirationInDays=400)])),
         holds_data=True,
         accept={
-            "MLOPS_SSE_S3": "S3 delivers access logs only to a bucket that S3's own key encrypts "
+            "MLOPS005": "S3 delivers access logs only to a bucket that S3's own key encrypts "
             "(https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html).",
-            "MLOPS_LOGGED": "A bucket that logs to itself would log its own logging.",
         },
     )
     artifacts = b.add(bucket("ArtifactsBucket", key=keys.arn, logs=Ref(logs)), holds_data=True)

@@ -44,10 +44,21 @@ def build(b: Builder, asked: Asked, net: Network, index: PackageIndex) -> None:
                 **({"PolicyDocument": _policy(endpoint, trusted, index)} if endpoint.policy else {}),
             ),
             when=wanted,
-            accept=None
-            if endpoint.policy
-            else {"MLOPS_POLICY": "No page of AWS says that this service takes an endpoint policy."},
+            accept=_accepted(endpoint),
         )
+
+
+def _accepted(endpoint: Endpoint) -> dict[str, str] | None:
+    if not endpoint.policy:
+        return {
+            "MLOPS012": "No page of AWS says that this service takes a policy, and one on a service that takes none fails "
+            "the stack."
+        }
+    if endpoint.name == "CodeArtifactRepositories":
+        return {
+            "MLOPS012": "pip's token names no account that a page vouches for; the statement names our own repository."
+        }
+    return None
 
 
 def _switch(b: Builder, asked: Asked, endpoint: Endpoint) -> str:

@@ -150,7 +150,6 @@ def quotas(b: Builder, around: Surroundings) -> None:
         [allow("ReadQuotas", ["servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota"], "*")],
         around,
         timeout=120,
-        accept={"MLOPS_READ": "Quotas are read only, and reading takes no resource that exists before."},
     )
     wanted = json.loads(QUOTAS.read_text(encoding="utf-8"))["quotas"]
     result = b.add(
@@ -191,4 +190,5 @@ def budget(b: Builder, asked: Asked, around: Surroundings) -> None:
             },
         ),
         when=has,
+        holds_data=False,
     )

@@ -38,7 +38,7 @@ def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
         Equals(asked[questions.PACKAGE_INDEX], "yes"),
     )
     reason = {
-        "MLOPS_NAME": "CodeArtifact asks for a name; it ends in the stack's own id, so that a retained one never collides."
+        "MLOPS015": "CodeArtifact asks for a name; it ends in the stack's own id, so that a retained one never collides."
     }
     domain = b.add(
         Domain("PypiDomain", DomainName=unique("mlops"), EncryptionKey=keys.arn),

@@ -64,7 +64,7 @@ TRUSTED_ACCOUNTS = Question(
 
 TRUST = Question(
     "SignInThrough", "How people sign in", "People",
-    "account: users and roles of an account that its IAM policies allow; saml: a SAML provider; identity-center: permission "
+    "Account: users and roles of an account that its IAM policies allow; saml: a SAML provider; identity-center: permission "
     "sets of IAM Identity Center.",
     default="account", allowed=("account", "saml", "identity-center"),
 )  # fmt: skip
@@ -92,7 +92,7 @@ PERMISSION_SET_PREFIX = Question(
 )  # fmt: skip
 OWNER_FROM = Question(
     "ProfileOwnerFrom", "What ties a person to a Studio profile", "People",
-    "session-tag: the e-mail tag of the session must be the profile's owner; session-name: the name of the session must be.",
+    "With session-tag, the e-mail tag of the session must be the profile's owner; with session-name, the name of the session must be.",
     default="session-name", allowed=("session-name", "session-tag"),
 )  # fmt: skip
 STUDIO_CIDRS = Question(

@@ -101,7 +101,7 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> 
             ),
         ),
         after=["ComputeToVpce", "ComputeToS3", "ComputeToCompute", "ComputeFromCompute", "VpceFromCompute"],
-        accept={"MLOPS_NAME": "SageMaker asks for a name; it ends in the stack's own id."},
+        accept={"MLOPS015": "SageMaker asks for a name; it ends in the stack's own id."},
     )
     home = Home(domain, GetAtt(domain, "DomainArn"))
     _admin(b, home, boundary, iam)
@@ -155,7 +155,7 @@ def _loader(b: Builder, app: str) -> StudioLifecycleConfig:
             StudioLifecycleConfigName=unique(f"mlops-loader-{app.lower()}-{mark}"),
             StudioLifecycleConfigContent=Base64(text),
         ),
-        accept={"MLOPS_NAME": "SageMaker asks for a name; it ends in the stack's own id and changes with the content."},
+        accept={"MLOPS015": "SageMaker asks for a name; it ends in the stack's own id and changes with the content."},
     )
 
 
@@ -186,7 +186,6 @@ def _admin(b: Builder, home: Home, boundary: Any, iam: str) -> None:
     runs_as = b.add(
         role("StudioAdminExecutionRole", "What the profile ds-admin may do in Studio", execution_trust(), studio_statements(home),
              boundary),
-        accept={"MLOPS_READ": "Lists that IAM can't narrow to a resource."},
     )  # fmt: skip
     b.add(
         UserProfile(
@@ -197,5 +196,5 @@ def _admin(b: Builder, home: Home, boundary: Any, iam: str) -> None:
             Tags=Tags({"mlops:owner": "ds-admin"}),
         ),
         when=iam,
-        accept={"MLOPS_NAME": "A profile asks for a name, and the admin looks for this one."},
+        accept={"MLOPS015": "A profile asks for a name, and the admin looks for this one."},
     )

@@ -66,13 +66,14 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
             },
         ),
         when=app,
+        holds_data=False,  # what holds data inside is kept by its own policy
     )
     b.add(
         MlflowTrackingServer("TrackingServer", TrackingServerName=unique("mlops"), ArtifactStoreUri=where,
                              RoleArn=GetAtt(runs_as, "Arn"), TrackingServerSize="Small", AutomaticModelRegistration=False),
         when=server,
         holds_data=True,
-        accept={"MLOPS_NAME": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."},
+        accept={"MLOPS015": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."},
     )  # fmt: skip
     mlflow = If(app, GetAtt(nested, "Outputs.TrackingArn"), GetAtt("TrackingServer", "TrackingServerArn"))
     b.publish(contracts.TRACKING_ARN, mlflow, when=has)

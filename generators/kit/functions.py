@@ -115,7 +115,7 @@ def helper_function(
             ),
             LoggingConfig=LoggingConfig(LogGroup=Ref(logs)),
         ),
-        accept={"MLOPS_DLQ": "Called by CloudFormation, which waits for the answer and shows the failure."}
+        accept={"MLOPS016": "Called by CloudFormation, which waits for the answer and shows the failure."}
         if failures is None
         else None,
     )

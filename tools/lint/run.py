@@ -143,9 +143,11 @@ def _accept(template: Template, found: Sequence[tuple[Finding, Problem]]) -> tup
             kept.append(replace(finding, mend=mend))
         else:
             accepted_count += 1
+    known = {rule.id for rule in rules()}
     for name, accepted in reasons.items():
         for rule in accepted:
-            ours = rule.startswith("MLOPS") or CFN_LINT.fullmatch(rule)
+            # What other scanners find is theirs to say.
+            ours = rule in known or CFN_LINT.fullmatch(rule)
             if ours and (name, rule) not in used:
                 problem = Problem(name, f"{rule} is accepted, but finds nothing here", "remove it from accept=")
                 kept.append(_finding(template, problem, SUPPRESSIONS.id, 0))

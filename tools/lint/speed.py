@@ -1,7 +1,7 @@
 """Make cfn-lint fit for large templates with many conditions and regions; the findings stay the same.
 
-Three things took nine tenths of its time: solving the same conditions again for every value of every function, opening a
-`Fn::Sub` for each region as often as it has references, and one core. Touches what is private in cfn-lint, which is pinned;
+What took nine tenths of its time: solving the same conditions again for every value of every function, opening a `Fn::Sub`
+for each region as often as it has references, listing the attributes of all resources for every `Fn::GetAtt`, and one core. Touches what is private in cfn-lint, which is pinned;
 tests/lint/test_speed.py holds the findings together."""
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ import cfnlint.conditions.conditions as template_conditions
 import cfnlint.context.conditions._conditions as context_conditions
 import cfnlint.jsonschema._resolvers_cfn as resolvers
 from cfnlint.rules import Rules
+from cfnlint.template import Template
 
 Found = TypeVar("Found")
 PROPERTIES = "E3002"
 WORKERS = min(4, os.cpu_count() or 1)
 _solve = template_conditions.satisfiable
 _expand = resolvers._sub_parameter_expansion
+_list_attributes = Template.get_valid_getatts
 _answers: dict[frozenset[frozenset[int]], bool] = {}
 
 
 def hurry() -> None:
-    """Keep the solver's answers and open each value of a Fn::Sub once."""
+    """Keep the solver's answers and each template's attributes, and open each value of a Fn::Sub once."""
     template_conditions.satisfiable = context_conditions.satisfiable = _remembered
     resolvers._sub_parameter_expansion = _expand_distinct
+    Template.get_valid_getatts = _attributes
 
 
 def take_time() -> None:
     """Have cfn-lint work as it was released."""
     template_conditions.satisfiable = context_conditions.satisfiable = _solve
     resolvers._sub_parameter_expansion = _expand
+    Template.get_valid_getatts = _list_attributes
 
 
 def _remembered(clauses: Any, **_: Any) -> bool:
@@ -44,6 +48,13 @@ def _remembered(clauses: Any, **_: Any) -> bool:
     if key not in _answers:
         _answers[key] = bool(_solve(clauses, all_models=False))
     return _answers[key]
+
+
+def _attributes(template: Any) -> Any:
+    """Give the attributes of all resources; they are the same for the life of a template."""
+    if "_attributes" not in template.__dict__:
+        template.__dict__["_attributes"] = _list_attributes(template)
+    return template.__dict__["_attributes"]
 
 
 def _expand_distinct(validator: Any, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

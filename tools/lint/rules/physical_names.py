@@ -10,6 +10,9 @@ from tools.lint.schemas import create_only, properties_of
 # Names that are promises of ours (docs: names to keep); everybody reads them by this path.
 PROMISED = {"AWS::SSM::Parameter": "/mlops/"}
 
+# Can be renamed in place, and still collide with a thing that was kept.
+RENAMED = {"AWS::CodeCommit::Repository": "RepositoryName"}
+
 
 def check(template: Template) -> Iterator[Problem]:
     """Find names that replace the resource when they change, and that a second stack or a retained thing would hold."""
@@ -30,6 +33,8 @@ def _name_property(resource: Resource) -> str | None:
     kind = resource.type.rpartition("::")[2]
     fixed = create_only(resource.type)
     for name in resource.properties:
+        if RENAMED.get(resource.type) == name:
+            return str(name)
         own = name.endswith("Name") and kind.endswith(name.removesuffix("Name"))
         if own and f"/properties/{name}" in fixed and name in properties_of(resource.type):
             return str(name)
