@@ -56,7 +56,7 @@ def _accepted(endpoint: Endpoint) -> dict[str, str] | None:
         }
     if endpoint.name == "CodeArtifactRepositories":
         return {
-            "MLOPS012": "pip's token names no account that a page vouches for; the statement names our own repository."
+            "MLOPS012": "PackagesOfOurDomain: pip's token names no account that a page vouches for; it names our own repository."
         }
     return None
 
