@@ -46,7 +46,7 @@ def build(b: Builder) -> None:
         ),
         holds_data=True,
         accept={
-            "MLOPS015": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."
+            "MLOPS015": "MLflow asks for a name; it ends in the stack's own id: another stack's retained one never collides."
         },
     )
     b.output("TrackingArn", "The MLflow App.", GetAtt(app, "Arn"))

@@ -220,7 +220,7 @@ class _Evaluation:
             if name.startswith("!"):
                 parts[index] = f"${{{name[1:]}}}"
             else:
-                parts[index] = self.resolve(own[name] if name in own else {"Ref": name})
+                parts[index] = self.resolve(own.get(name, {"Ref": name}))
         return UNKNOWN if UNKNOWN in parts else "".join(parts)
 
 

@@ -76,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GeneratorError as error:
         print(f"The templates can't be rendered with the facts of all regions: {error}", file=sys.stderr)
         return 1
-    print(f"Registry schemas of {schema_date()}; {sum(offer.offered for offer in found)} of {len(found)} regions offered")
+    print(
+        f"Registry schemas of {schema_date()}; {sum(offer.offered for offer in found)} of {len(found)} regions offered"
+    )
     print("\n".join(map(str, found)))
     if regions.FACTS.read_text(encoding="utf-8") == text:
         print("generators/kit/regions.json is current.")
@@ -104,7 +106,9 @@ def facts() -> tuple[str, list[Offer]]:
     return _text(offered, types, types_in), found
 
 
-def offers(templates: Sequence[Rendered], names: Sequence[str], types_in: Callable[[str], frozenset[str]]) -> list[Offer]:
+def offers(
+    templates: Sequence[Rendered], names: Sequence[str], types_in: Callable[[str], frozenset[str]]
+) -> list[Offer]:
     """Tell of each region whether it is offered, and what it goes without."""
     launched = [item for item in templates if item.stack.launch is not None]
     everything = _types(templates)

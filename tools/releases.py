@@ -74,8 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     before = previous(version())
-    compared = f"; it keeps what {before.stem} promised, or says how to migrate" if before else "; there is none before it"
-    print(f"{path.relative_to(ROOT)} is {'current' if asked.check else 'written'}{compared}.")
+    compared = (
+        f"; it keeps what {before.stem} promised, or says how to migrate" if before else "; there is none before it"
+    )
+    print(f"releases/{path.name} is {'current' if asked.check else 'written'}{compared}.")
     return 0
 
 
@@ -98,7 +100,7 @@ def check() -> Path:
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         if is_tagged(wanted):
             raise Released(wanted)
-        raise Problems("The promise file is stale:", [str(path.relative_to(ROOT))], "Run `./inv release` and commit it.")
+        raise Problems("The promise file is stale:", [f"releases/{path.name}"], "Run `./inv release` and commit it.")
     _keep_promises(json.loads(text), wanted)
     return path
 
@@ -120,14 +122,19 @@ def is_tagged(wanted: str) -> bool:
     return subprocess.run(tag, cwd=ROOT, capture_output=True).returncode == 0
 
 
-def render(promise: Promise) -> str:
+def render(promised: Promise) -> str:
     """Give the bytes of a promise file."""
-    return json.dumps(promise, indent=1, sort_keys=True) + "\n"
+    return json.dumps(promised, indent=1, sort_keys=True) + "\n"
 
 
 def document(templates: Sequence[Rendered]) -> dict[str, Any]:
     """Give what the templates promise. Needs registry schemas."""
-    return {"version": version(), "templates": {item.stack.name: _promise(item.body) for item in templates}}
+    return {"version": version(), "templates": {item.stack.name: promise(item.body) for item in templates}}
+
+
+def promise(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a template promises. Needs registry schemas."""
+    return names_in(body) | {"resources": {name: _resource(item) for name, item in body["Resources"].items()}}
 
 
 def compare(old: Promise, new: Promise) -> list[Broken]:
@@ -167,19 +174,20 @@ def _keep_promises(new: Promise, wanted: str) -> None:
         raise Problems(f"{wanted} breaks promises of {before.stem}:", [str(each) for each in left], mend)
 
 
-def _promise(body: Mapping[str, Any]) -> dict[str, Any]:
+def names_in(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a template promises to people and other stacks. Needs no schemas."""
     outputs = body.get("Outputs", {})
     parameters = {
         name: {key.lower(): asked[key] for key in ("Type", "Default", "AllowedValues") if key in asked}
         for name, asked in body.get("Parameters", {}).items()
     }
-    names = [item["Properties"].get("Name") for item in body["Resources"].values() if item["Type"] == "AWS::SSM::Parameter"]
+    stored = [item for item in body["Resources"].values() if item["Type"] == "AWS::SSM::Parameter"]
+    paths = [item["Properties"].get("Name") for item in stored]
     return {
         "parameters": parameters,
         "outputs": sorted(outputs),
         "exports": sorted(_canonical(item["Export"]["Name"]) for item in outputs.values() if "Export" in item),
-        "ssm": sorted(_canonical(name) for name in names if name is not None),
-        "resources": {name: _resource(item) for name, item in body["Resources"].items()},
+        "ssm": sorted(_canonical(path) for path in paths if path is not None),
     }
 
 

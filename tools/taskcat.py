@@ -27,7 +27,9 @@ class TaskcatFailed(MlopsError):
     """taskcat refuses the file or a template."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"taskcat: {reason}. Change the generator or its card, then run `./inv build` and `./inv taskcat`.")
+        super().__init__(
+            f"taskcat: {reason}. Change the generator or its card, then run `./inv build` and `./inv taskcat`."
+        )
 
 
 def lint() -> None:
@@ -73,10 +75,10 @@ def main(paths: Sequence[str]) -> int:
     """Run taskcat's lint over each part, in its own environment."""
     # It asks setuptools for its own version in a way that setuptools warns of.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    from jsonschema.exceptions import ValidationError
-    from taskcat._cfn.template import Template
-    from taskcat._cli_modules.lint import Lint
-    from taskcat.exceptions import TaskCatException
+    from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
+    from taskcat._cfn.template import Template  # type: ignore[import-not-found]
+    from taskcat._cli_modules.lint import Lint  # type: ignore[import-not-found]
+    from taskcat.exceptions import TaskCatException  # type: ignore[import-not-found]
 
     from tools.lint.speed import hurry
 

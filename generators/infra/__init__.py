@@ -43,7 +43,7 @@ def build(b: Builder) -> None:
     """Build the template, from what is asked to what is published."""
     asked = questions.ask(b)
     keys = encryption.key(b, asked)
-    roles = access.boundary(b, asked)
+    roles = access.boundary(b, asked, keys)
     around = operations.surroundings(b, asked, keys, roles)
     store = encryption.buckets(b, keys)
     net = network.build(b, asked, keys, roles, around)

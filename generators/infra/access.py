@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import AccountId, Equals, GetAtt, If, NoValue, Ref, Sub
+from troposphere import AccountId, And, Condition, Equals, GetAtt, If, Not, NoValue, Ref, Sub
 from troposphere.iam import ManagedPolicy
 
 from generators.infra import questions
@@ -14,7 +14,7 @@ from generators.infra.encryption import USE, Keys
 from generators.infra.questions import Asked
 from generators.infra.repositories import Repositories
 from generators.infra.studio import SEE_STUDIO, Home
-from generators.kit import contracts
+from generators.kit import contracts, publishing
 from generators.kit.builder import Builder
 from generators.kit.contracts import Contract
 from generators.kit.iam import BOUNDARY_PATH, Statement, allow, arn, deny, document, iam_arn, role
@@ -55,11 +55,21 @@ SEE_STACK = [
 BOUNDARY_SERVICES = (
     "application-autoscaling", "athena", "cloudformation", "cloudwatch", "codeartifact", "codebuild", "codecommit",
     "codepipeline", "ecr", "events", "glue", "kms", "lambda", "logs", "s3", "sagemaker", "sagemaker-mlflow", "scheduler",
-    "servicecatalog", "servicequotas", "sns", "sqs", "ssm", "states", "sts", "tag",
+    "servicecatalog", "servicequotas", "sns", "sqs", "states", "sts", "tag",
 )  # fmt: skip
 NETWORK_USE = (
     "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:CreateTags", "ec2:DeleteNetworkInterface",
     "ec2:DeleteNetworkInterfacePermission", "ec2:Describe*",
+)  # fmt: skip
+# Parameters alone: the rest of Systems Manager runs commands.
+PARAMETERS = (
+    "ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:DescribeParameters", "ssm:GetParameter*",
+    "ssm:ListTagsForResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource",
+)  # fmt: skip
+CHANGE_ROLES = (
+    "iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
+    "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole",
 )  # fmt: skip
 ROLE_CARE = (
     "iam:AttachRolePolicy", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:CreateRole", "iam:CreateServiceLinkedRole",
@@ -70,7 +80,7 @@ ROLE_CARE = (
 )  # fmt: skip
 
 
-def boundary(b: Builder, asked: Asked) -> Any:
+def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
     """Add the boundary, and give the ARN that roles carry: ours, or the customer's own."""
     boundaries = iam_arn(f"policy{BOUNDARY_PATH}*")
     own = b.when("HasOwnBoundary", questions.given(questions.BOUNDARY))
@@ -83,7 +93,7 @@ def boundary(b: Builder, asked: Asked) -> Any:
             Path=BOUNDARY_PATH,
             PolicyDocument=document(
                 allow("MostServices", [f"{service}:*" for service in BOUNDARY_SERVICES], "*"),
-                allow("MostOfNetworkAndRoles", [*NETWORK_USE, *ROLE_CARE], "*"),
+                allow("MostOfTheRest", [*NETWORK_USE, *PARAMETERS, *ROLE_CARE], "*"),
                 deny("RolesCarryABoundary", ["iam:CreateRole", "iam:PutRolePermissionsBoundary"], "*",
                      {"ArnNotLike": {"iam:PermissionsBoundary": allowed}}),
                 deny("BoundariesStay", "iam:DeleteRolePermissionsBoundary", "*"),
@@ -91,19 +101,23 @@ def boundary(b: Builder, asked: Asked) -> Any:
                      ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion",
                       "iam:SetDefaultPolicyVersion"], allowed),
                 {"Sid": "OnlyOurRoles", "Effect": "Deny", "NotResource": [roles_of_ours, iam_arn("role/aws-service-role/*")],
-                 "Action": ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy",
-                            "iam:DetachRolePolicy", "iam:PassRole", "iam:PutRolePolicy", "iam:TagRole", "iam:UntagRole",
-                            "iam:UpdateAssumeRolePolicy", "iam:UpdateRole"]},
-                deny("PlatformRolesStay",
-                     ["iam:AttachRolePolicy", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy",
-                      "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy"], platform),
+                 "Action": [*CHANGE_ROLES, "iam:PassRole"]},
+                deny("PlatformRolesStay", [*CHANGE_ROLES, "iam:PassRole", "sts:AssumeRole"], platform),
                 {"Sid": "OnlyOurPolicies", "Effect": "Deny", "NotResource": iam_arn("policy/mlops/*"),
                  "Action": ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:SetDefaultPolicyVersion"]},
                 {"Sid": "OnlyOurRolesAreTaken", "Effect": "Deny", "Action": "sts:AssumeRole",
                  "NotResource": Sub("arn:${AWS::Partition}:iam::*:role/mlops/*")},
                 deny("FactsOfThePlatformStay", ["ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:PutParameter"],
                      arn("ssm", "parameter/mlops/infra/*")),
-                deny("StudioStaysPrivate", ["sagemaker:CreateDomain", "sagemaker:UpdateDomain", "sagemaker:DeleteDomain"], "*"),
+                deny("StudioStaysPrivate", ["sagemaker:CreateDomain", "sagemaker:DeleteDomain", "sagemaker:UpdateDomain"], "*"),
+                deny("NotebooksStayPrivate", "sagemaker:CreateNotebookInstance", "*",
+                     {"StringNotEquals": {"sagemaker:DirectInternetAccess": "Disabled"}}),
+                deny("NothingIsBornApproved", "sagemaker:CreateModelPackage", "*",
+                     {"StringEquals": {"sagemaker:ModelApprovalStatus": "Approved"}}),
+                deny("PlatformKeyStays", ["kms:DisableKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"], keys.arn),
+                deny("PlatformFunctionsStay",
+                     ["lambda:AddPermission", "lambda:DeleteFunction", "lambda:UpdateFunctionCode",
+                      "lambda:UpdateFunctionConfiguration"], arn("lambda", "function:${AWS::StackName}-*")),
             ),
         ),
     )  # fmt: skip
@@ -137,8 +151,9 @@ def personas(b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, home: Home
         b.publish(persona.contract, If(creates, GetAtt(made, "Arn"), answer))
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-console.html
         link = "https://signin.aws.amazon.com/switchrole?account=${AWS::AccountId}&roleName=mlops/platform/${Role}&displayName="
+        linked = b.when(f"Has{persona.name}Link", And(Condition(creates), Not(Condition("IsSaml"))))
         b.output(f"{persona.name}SignIn", f"Link that switches to the role of the {persona.title}.",
-                 Sub(link + persona.name, Role=Ref(made)), when=creates)  # fmt: skip
+                 Sub(link + persona.name, Role=Ref(made)), when=linked)  # fmt: skip
 
 
 def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
@@ -152,21 +167,17 @@ def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
     def take(sid: str, actions: Any, principal: Any, condition: dict[str, Any]) -> Statement:
         return {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": actions, "Condition": condition}
 
-    # A user's session has the user's name, a role's session keeps the name it had: nobody can sign in as somebody else.
-    # aws:userid of a role session is ROLE-ID:SESSION-NAME,
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    # A user's session has the user's name. A session of IAM Identity Center keeps its name, which Identity Center chose;
+    # whoever takes another role chooses the name himself, so no other role is let in. aws:userid of a role session is
+    # ROLE-ID:SESSION-NAME, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
     keeps_name = {"StringLike": {"aws:userid": "*:${sts:RoleSessionName}"}}
     users = take("Users", "sts:AssumeRole", root, {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}})
     tags = {"StringEquals": {"aws:RequestTag/email": "${aws:PrincipalTag/email}"},
             "ForAllValues:StringEquals": {"aws:TagKeys": ["email"]}}  # fmt: skip
 
     def statements(persona: Persona) -> list[Any]:
-        sets = [
-            Sub(f"arn:${{AWS::Partition}}:iam::${{Account}}:role/aws-reserved/sso.amazonaws.com/{place}AWSReservedSSO_"
-                f"${{PermissionSetPrefix}}{persona.name}_*", Account=account)
-            for place in ("", "*/")
-        ]  # fmt: skip
-        sessions = {**keeps_name, "ArnLike": {"aws:PrincipalArn": If(center, sets, [_any_role(account)])}}
+        sets = _signed_in(account, f"AWSReservedSSO_${{PermissionSetPrefix}}{persona.name}_*")
+        sessions = {**keeps_name, "ArnLike": {"aws:PrincipalArn": If(center, sets, _signed_in(account, "*"))}}
         federated = take("People", ["sts:AssumeRoleWithSAML", "sts:TagSession"], {"Federated": asked[questions.SAML_PROVIDER]},
                          {"StringEquals": {"SAML:aud": asked[questions.SAML_AUDIENCE]}})  # fmt: skip
         return [
@@ -185,13 +196,18 @@ def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
     return statements
 
 
-def _any_role(account: Any) -> Sub:
-    return Sub("arn:${AWS::Partition}:iam::${Account}:role/*", Account=account)
+def _signed_in(account: Any, name: str) -> list[Sub]:
+    """Name the roles that IAM Identity Center makes; where its own region is us-east-1 they have no region in the path.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html"""
+    role_path = "arn:${AWS::Partition}:iam::${Account}:role/aws-reserved/sso.amazonaws.com/"
+    return [Sub(f"{role_path}{place}{name}", Account=account) for place in (("", "*/") if name != "*" else ("",))]
 
 
 def _from_cidr(asked: Asked) -> Statement:
+    # A request has one of the two addresses; a missing one counts as outside, so that the other decides.
     return deny("StudioOnlyFromOurNetwork", "sagemaker:CreatePresignedDomainUrl", "*",
-                {"NotIpAddress": {"aws:SourceIp": asked[questions.STUDIO_CIDRS]}})  # fmt: skip
+                {"NotIpAddress": dict.fromkeys(("aws:SourceIp", "aws:VpcSourceIp"), asked[questions.STUDIO_CIDRS])})  # fmt: skip
 
 
 def _repository_statements(persona: Persona, keys: Keys, repositories: Repositories) -> list[Any]:
@@ -215,18 +231,18 @@ def _repository_statements(persona: Persona, keys: Keys, repositories: Repositor
 
 def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
     stack = Sub("arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*")
-    has_role = "HasDeploymentRole"
     return [
         allow("SeeTheStack", SEE_STACK, stack),
-        allow("PrepareUpgrades", ["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"], stack),
+        # Only from the release: a stack that was installed with a service role does what any template says.
+        allow("PrepareUpgrades", "cloudformation:CreateChangeSet", stack,
+              {"StringLike": {"cloudformation:TemplateUrl": publishing.any_release_url()}}),
+        allow("Upgrade", ["cloudformation:DeleteChangeSet", "cloudformation:ExecuteChangeSet"], stack),
+        allow("FetchRelease", ["s3:GetObject", "s3:GetObjectVersion"],
+              Sub("arn:${AWS::Partition}:s3:::${AssetsBucketPrefix}-${AWS::Region}/*")),
         allow("ReadRelease", ["cloudformation:GetTemplateSummary", "cloudformation:ListStacks",
                               "cloudformation:ValidateTemplate"], "*"),
         allow("ReadFacts", ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"],
               arn("ssm", "parameter/mlops/infra/*")),
-        If(has_role, allow("UpgradeThroughTheRole", "cloudformation:ExecuteChangeSet", stack,
-                           {"ArnEquals": {"cloudformation:RoleArn": asked[questions.DEPLOYMENT_ROLE]}}), NoValue),
-        If(has_role, allow("HandOverTheRole", "iam:PassRole", asked[questions.DEPLOYMENT_ROLE],
-                           {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}), NoValue),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from troposphere.s3 import Bucket, LifecycleConfiguration
 from generators.infra.questions import Asked
 from generators.kit import contracts
 from generators.kit.builder import Builder
-from generators.kit.iam import account_root, allow, arn, document, iam_arn
+from generators.kit.iam import LOG_KEY_USE, account_root, allow, arn, document, iam_arn, via
 from generators.kit.storage import bucket, bucket_policy, objects, tidy
 
 USE = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey",
@@ -66,10 +66,13 @@ def key(b: Builder, asked: Asked) -> Keys:
                 allow("AccountUsesThroughServices", USE, "*", {"StringEquals": {**own, "kms:ViaService": services}},
                       Principal=account_root()),
                 allow("ServicesMakeGrants", "kms:CreateGrant", "*",
-                      {"StringEquals": {**own, "kms:ViaService": services}, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+                      {"StringEquals": {**own, **via("sagemaker", "ec2")["StringEquals"]},
+                       "Bool": {"kms:GrantIsForAWSResource": "true"}},
                       Principal=account_root()),
-                allow("LogGroups", ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
-                                    "kms:GenerateDataKey", "kms:DescribeKey"], "*",
+                # As AWS writes it for a domain's key: https://docs.aws.amazon.com/codeartifact/latest/ug/domain-create.html
+                allow("PackageIndexMakesGrants", "kms:CreateGrant", "*",
+                      {"StringEquals": {**own, **via("codeartifact")["StringEquals"]}}, Principal=account_root()),
+                allow("LogGroups", LOG_KEY_USE, "*",
                       {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "*")}},
                       Principal={"Service": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}),
                 allow("Publishers", ["kms:Decrypt", "kms:GenerateDataKey"], "*",
@@ -109,9 +112,10 @@ def buckets(b: Builder, keys: Keys) -> Store:
             allow("AccessLogs", "s3:PutObject", objects(logs),
                   {"StringEquals": {"aws:SourceAccount": AccountId}, "ArnLike": {"aws:SourceArn": _any_bucket()}},
                   Principal={"Service": "logging.s3.amazonaws.com"}),
-        )
+        ),
+        holds_data=True,  # what is kept keeps its guards
     )  # fmt: skip
-    b.add(bucket_policy(artifacts))
+    b.add(bucket_policy(artifacts), holds_data=True)
     b.publish(contracts.ARTIFACTS_BUCKET_NAME, Ref(artifacts))
     b.publish(contracts.ACCESS_LOG_BUCKET_NAME, Ref(logs))
     return Store(artifacts, logs)

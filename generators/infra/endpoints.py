@@ -6,9 +6,10 @@ yes have none; such an endpoint lets through what IAM allows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from troposphere import AccountId, And, Condition, Equals, FindInMap, If, Join, Or, Ref, Region, Split, Sub
+from troposphere import AccountId, And, Condition, Equals, FindInMap, GetAtt, If, Join, Or, Ref, Region, Split, Sub
 from troposphere.ec2 import VPCEndpoint
 
 from generators.infra import questions
@@ -16,8 +17,9 @@ from generators.infra.network import Network
 from generators.infra.packages import PackageIndex
 from generators.infra.questions import Asked
 from generators.infra.services import ENDPOINTS, Endpoint, aws
+from generators.kit import contracts
 from generators.kit.builder import Builder
-from generators.kit.iam import Statement, allow, document
+from generators.kit.iam import Statement, allow, arn, document
 from generators.kit.parameters import Question
 
 # Endpoints that a feature needs once it is chosen.
@@ -39,7 +41,7 @@ def build(b: Builder, asked: Asked, net: Network, index: PackageIndex) -> None:
                 ServiceName=Sub(endpoint.service),
                 VpcId=net.vpc_id,
                 SubnetIds=net.subnet_ids,
-                SecurityGroupIds=[Ref(net.vpce)],
+                SecurityGroupIds=[Ref(net.groups.vpce)],
                 PrivateDnsEnabled=True,
                 **({"PolicyDocument": _policy(endpoint, trusted, index)} if endpoint.policy else {}),
             ),
@@ -53,6 +55,10 @@ def _accepted(endpoint: Endpoint) -> dict[str, str] | None:
         return {
             "MLOPS012": "No page of AWS says that this service takes a policy, and one on a service that takes none fails "
             "the stack."
+        }
+    if endpoint.name == "Studio":
+        return {
+            "MLOPS012": "OwnStudio: app traffic carries no principal; the statement reaches our own resources alone."
         }
     if endpoint.name == "CodeArtifactRepositories":
         return {
@@ -84,38 +90,64 @@ def _switch(b: Builder, asked: Asked, endpoint: Endpoint) -> str:
     return b.when(endpoint.condition, create)
 
 
-def _trusted(b: Builder, asked: Asked) -> Any:
-    """Give the list of accounts that requests may come from and go to."""
+@dataclass(frozen=True)
+class Trusted:
+    """Who may send requests through the endpoints, and whose resources they may reach."""
+
+    ours: If  # condition of principals
+    both: If  # condition of principals and resources
+
+
+def _trusted(b: Builder, asked: Asked) -> Trusted:
+    """Trust the organization, or this account with staging and production."""
     more = b.when("HasTrustedAccounts", questions.given(questions.TRUSTED_ACCOUNTS))
-    return Split(",", If(more, Sub("${AWS::AccountId},${TrustedAccountIds}"), AccountId))
+    organization = b.when("HasOrganization", questions.given(questions.ORGANIZATION))
+    accounts = If(more, Sub("${AWS::AccountId},${TrustedAccountIds}"), AccountId)
+    listed = Split(",", GetAtt(b.publish(contracts.TRUSTED_ACCOUNT_IDS, accounts), "Value"))
+    own = asked[questions.ORGANIZATION]
+    principals = If(organization, _equal({"aws:PrincipalOrgID": own}), _equal({"aws:PrincipalAccount": listed}))
+    both = If(
+        organization,
+        _equal({"aws:PrincipalOrgID": own, "aws:ResourceOrgID": own}),
+        _equal({"aws:PrincipalAccount": listed, "aws:ResourceAccount": listed}),
+    )
+    return Trusted(principals, both)
 
 
-def _statements(service: str, trusted: Any) -> list[Statement]:
-    """Make what every policy has: our own accounts on both sides, and AWS services on our behalf."""
+def _equal(keys: dict[str, Any]) -> dict[str, Any]:
+    return {"StringEquals": keys}
+
+
+def _statements(service: str, trusted: Trusted) -> list[Statement]:
+    """Make what every policy has: our own on both sides, and AWS services on our behalf."""
     return [
-        allow("TrustedAccounts", f"{service}:*", "*",
-              {"StringEquals": {"aws:PrincipalAccount": trusted, "aws:ResourceAccount": trusted}}, Principal="*"),
+        allow("Ours", f"{service}:*", "*", trusted.both, Principal="*"),
         allow("AwsServices", f"{service}:*", "*", {"Bool": {"aws:PrincipalIsAWSService": "true"}}, Principal="*"),
-    ]  # fmt: skip
+    ]
 
 
-def _policy(endpoint: Endpoint, trusted: Any, index: PackageIndex) -> dict[str, Any]:
+def _policy(endpoint: Endpoint, trusted: Trusted, index: PackageIndex) -> dict[str, Any]:
     prefix = ACTIONS.get(endpoint.name, endpoint.name.lower())
     statements = _statements(prefix, trusted)
+    if endpoint.name == "Studio":
+        # The apps' own traffic is cookies and web sockets; AWS's example has no condition on the principal either:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/studio-interface-endpoint.html
+        statements = [allow("OwnStudio", "sagemaker:*", arn("sagemaker", "*"), Principal="*")]
     if prefix == "ecr":
-        registries = FindInMap("Regions", Region, "Registries")
-        statements.append(
-            allow("AwsImages", ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages",
-                                "ecr:GetDownloadUrlForLayer"], "*",
-                  {"StringEquals": {"aws:PrincipalAccount": trusted, "aws:ResourceAccount": registries}}, Principal="*")
-        )  # fmt: skip
+        # Images of AWS stand in registries of AWS's own accounts.
+        pull = [
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer",
+        ]
+        aws = {"StringEquals": {"aws:ResourceAccount": FindInMap("Regions", Region, "Registries")}}
+        statements.append(allow("AwsImages", pull, "*", aws, Principal="*"))
     if endpoint.name == "Ssm":
         # Parameters that AWS publishes (images, regions) stand in no account.
         read = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
         public = Sub("arn:${AWS::Partition}:ssm:${AWS::Region}::parameter/aws/*")
-        statements.append(
-            allow("PublicParameters", read, public, {"StringEquals": {"aws:PrincipalAccount": trusted}}, Principal="*")
-        )
+        statements.append(allow("PublicParameters", read, public, trusted.ours, Principal="*"))
     if endpoint.name == "CodeArtifactRepositories":
         # pip signs in with a token of CodeArtifact; no page says that the account of its owner is known to the endpoint.
         read = [
@@ -135,10 +167,9 @@ ACTIONS = {
 }  # fmt: skip
 
 
-def _s3(b: Builder, asked: Asked, net: Network, trusted: Any) -> None:
+def _s3(b: Builder, asked: Asked, net: Network, trusted: Trusted) -> None:
     tables = b.when("HasRouteTables", questions.given(questions.EXISTING_ROUTE_TABLES))
     wanted = b.when("CreatesS3Gateway", Or(Condition(asked.creates_vpc), Condition(tables)))
-    own = {"aws:PrincipalAccount": trusted}
     region = Join("", Split("-", Region))
     aws_owned = [
         # Image layers come by URLs that ECR's own account has signed: no condition on the principal can hold.
@@ -152,7 +183,7 @@ def _s3(b: Builder, asked: Asked, net: Network, trusted: Any) -> None:
               [Sub("arn:${AWS::Partition}:s3:::al2023-repos-${AWS::Region}-de612dc2/*"),
                Sub("arn:${AWS::Partition}:s3:::amazonlinux-2-repos-${AWS::Region}/*")], Principal="*"),
         allow("PublishedRelease", ["s3:GetObject", "s3:GetObjectVersion"],
-              Sub("arn:${AWS::Partition}:s3:::${AssetsBucketPrefix}-${AWS::Region}/*"), {"StringEquals": own}, Principal="*"),
+              Sub("arn:${AWS::Partition}:s3:::${AssetsBucketPrefix}-${AWS::Region}/*"), trusted.ours, Principal="*"),
     ]  # fmt: skip
     existing = Split(",", asked[questions.EXISTING_ROUTE_TABLES])
     b.add(

@@ -20,7 +20,6 @@ from troposphere.ec2 import (
     SubnetRouteTableAssociation,
 )
 from troposphere.logs import LogGroup
-from troposphere.ssm import Parameter as SsmParameter
 
 from generators.infra import questions
 from generators.infra.encryption import Keys
@@ -29,7 +28,7 @@ from generators.infra.services import ENDPOINTS
 from generators.kit import contracts, regions
 from generators.kit.builder import Builder
 from generators.kit.functions import Surroundings, helper_function
-from generators.kit.iam import allow, role, trust
+from generators.kit.iam import allow, encrypt_logs, role, trust
 
 # A group without any egress rule of its own is given one to everywhere; this one matches nothing.
 NOWHERE = SecurityGroupRule(
@@ -42,14 +41,21 @@ NOWHERE = SecurityGroupRule(
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Security groups: of jobs and builds, of Studio, of the endpoints."""
+
+    compute: SecurityGroup
+    studio: SecurityGroup
+    vpce: SecurityGroup
+
+
+@dataclass(frozen=True)
 class Network:
-    """Where Studio, jobs and endpoints live. `published_subnets` is the SSM parameter with the ids, comma-separated."""
+    """Where Studio, jobs and endpoints live. `subnet_ids` is what was published, new or existing."""
 
     vpc_id: Any
     subnet_ids: Any
-    published_subnets: SsmParameter
-    compute: SecurityGroup
-    vpce: SecurityGroup
+    groups: Groups
     route_table: RouteTable
 
 
@@ -57,13 +63,15 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, around: Surroundi
     """Add the network."""
     facts = _facts(b, asked, around)
     vpc_id, subnet_ids, table = _vpc(b, asked, facts)
-    compute, vpce = _security_groups(b, asked, vpc_id, facts)
+    groups = _security_groups(b, asked, vpc_id, facts)
     _flow_logs(b, asked, keys, boundary)
     b.publish(contracts.VPC_ID, vpc_id)
+    b.output("VpcCheck", "What an existing VPC lacks for the default features.", GetAtt(facts, "VpcCheck"))
     published = b.publish(contracts.SUBNET_IDS, Join(",", subnet_ids))
-    b.publish(contracts.COMPUTE_SECURITY_GROUP_ID, Ref(compute))
-    b.publish(contracts.VPCE_SECURITY_GROUP_ID, Ref(vpce))
-    return Network(vpc_id, subnet_ids, published, compute, vpce, table)
+    b.publish(contracts.COMPUTE_SECURITY_GROUP_ID, Ref(groups.compute))
+    b.publish(contracts.STUDIO_SECURITY_GROUP_ID, Ref(groups.studio))
+    b.publish(contracts.VPCE_SECURITY_GROUP_ID, Ref(groups.vpce))
+    return Network(vpc_id, Split(",", GetAtt(published, "Value")), groups, table)
 
 
 def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
@@ -77,7 +85,7 @@ def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
         "network_facts",
         "Tells which zones serve every endpoint of the platform, and the id of the S3 prefix list",
         [allow("ReadRegion", ["ec2:DescribeAvailabilityZones", "ec2:DescribeManagedPrefixLists",
-                              "ec2:DescribeVpcEndpointServices"], "*")],
+                              "ec2:DescribeVpcAttribute", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcEndpointServices"], "*")],
         around,
         timeout=60,
     )  # fmt: skip
@@ -91,6 +99,8 @@ def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
             ZonesGiven=If(has_zones, asked[questions.ZONE_IDS], ""),
             ZonesPreferred=troposphere.FindInMap("Regions", Region, "Zones"),
             Services=[If(endpoint.condition, Sub(endpoint.service), NoValue) for endpoint in ENDPOINTS],
+            ExistingVpcId=asked[questions.EXISTING_VPC],
+            NeededServices=[Sub(endpoint.service) for endpoint in ENDPOINTS if endpoint.core],
         )
     )
 
@@ -135,37 +145,35 @@ def _vpc(b: Builder, asked: Asked, facts: CustomResource) -> tuple[Any, Any, Rou
     return If(new, Ref(vpc), asked[questions.EXISTING_VPC]), If(new, ids, existing), table
 
 
-def _security_groups(
-    b: Builder, asked: Asked, vpc_id: Any, facts: CustomResource
-) -> tuple[SecurityGroup, SecurityGroup]:
-    compute = b.add(
-        SecurityGroup("ComputeSecurityGroup", GroupDescription="Studio apps, jobs and builds", VpcId=vpc_id,
-                      SecurityGroupEgress=[NOWHERE], Tags=_named("compute"))
-    )  # fmt: skip
-    vpce = b.add(
-        SecurityGroup("VpceSecurityGroup", GroupDescription="VPC endpoints", VpcId=vpc_id,
-                      SecurityGroupEgress=[NOWHERE], Tags=_named("vpce"))
-    )  # fmt: skip
-    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
-    # Studio's apps and kernels, and the workers of a distributed job, talk to each other on these ports:
-    # https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-and-internet-access.html
-    between = {"IpProtocol": "tcp", "FromPort": 8192, "ToPort": 65535}
-    own = GetAtt(compute, "GroupId")
-    vpce_id = GetAtt(vpce, "GroupId")
-    b.add(SecurityGroupIngress("VpceFromCompute", GroupId=vpce_id, SourceSecurityGroupId=own,
-                               Description="HTTPS from Studio, jobs and builds", **https))  # fmt: skip
-    b.add(SecurityGroupEgress("ComputeToVpce", GroupId=own, DestinationSecurityGroupId=vpce_id,
-                              Description="HTTPS to the VPC endpoints", **https))  # fmt: skip
-    b.add(SecurityGroupEgress("ComputeToS3", GroupId=own, DestinationPrefixListId=GetAtt(facts, "S3PrefixListId"),
-                              Description="HTTPS to S3 through the gateway endpoint", **https))  # fmt: skip
-    b.add(SecurityGroupIngress("ComputeFromCompute", GroupId=own, SourceSecurityGroupId=own,
-                               Description="Apps and workers among each other", **between))  # fmt: skip
-    b.add(SecurityGroupEgress("ComputeToCompute", GroupId=own, DestinationSecurityGroupId=own,
-                              Description="Apps and workers among each other", **between))  # fmt: skip
+def _security_groups(b: Builder, asked: Asked, vpc_id: Any, facts: CustomResource) -> Groups:
+    """Add a group for Studio, one for jobs and builds, and one for the endpoints they reach.
+
+    Studio's group lets nothing in: with a rule on itself, every user's apps would be open to every other user's
+    (https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-and-internet-access.html). The workers of a
+    distributed job have to talk to each other, hence the rule on the group of the jobs."""
+    made = {
+        name: b.add(SecurityGroup(f"{name}SecurityGroup", GroupDescription=what, VpcId=vpc_id,
+                                  SecurityGroupEgress=[NOWHERE], Tags=_named(name.lower())))
+        for name, what in (("Compute", "Jobs and builds"), ("Studio", "Studio apps"), ("Vpce", "VPC endpoints"))
+    }  # fmt: skip
     hub = b.when("HasExistingEndpoints", questions.given(questions.EXISTING_ENDPOINTS_CIDR))
-    b.add(SecurityGroupEgress("ComputeToExistingEndpoints", GroupId=own, CidrIp=asked[questions.EXISTING_ENDPOINTS_CIDR],
-                              Description="HTTPS to endpoints that exist already", **https), when=hub)  # fmt: skip
-    return compute, vpce
+    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    vpce = GetAtt(made["Vpce"], "GroupId")
+    for name in ("Compute", "Studio"):
+        own = GetAtt(made[name], "GroupId")
+        b.add(SecurityGroupIngress(f"VpceFrom{name}", GroupId=vpce, SourceSecurityGroupId=own,
+                                   Description="HTTPS from our own groups", **https))  # fmt: skip
+        b.add(SecurityGroupEgress(f"{name}ToVpce", GroupId=own, DestinationSecurityGroupId=vpce,
+                                  Description="HTTPS to the VPC endpoints", **https))  # fmt: skip
+        b.add(SecurityGroupEgress(f"{name}ToS3", GroupId=own, DestinationPrefixListId=GetAtt(facts, "S3PrefixListId"),
+                                  Description="HTTPS to S3 through the gateway endpoint", **https))  # fmt: skip
+        b.add(SecurityGroupEgress(f"{name}ToExistingEndpoints", GroupId=own, CidrIp=asked[questions.EXISTING_ENDPOINTS_CIDR],
+                                  Description="HTTPS to endpoints that exist already", **https), when=hub)  # fmt: skip
+    workers = {"IpProtocol": "tcp", "FromPort": 8192, "ToPort": 65535, "Description": "Workers of a distributed job"}
+    own = GetAtt(made["Compute"], "GroupId")
+    b.add(SecurityGroupIngress("ComputeFromCompute", GroupId=own, SourceSecurityGroupId=own, **workers))
+    b.add(SecurityGroupEgress("ComputeToCompute", GroupId=own, DestinationSecurityGroupId=own, **workers))
+    return Groups(made["Compute"], made["Studio"], made["Vpce"])
 
 
 def _flow_logs(b: Builder, asked: Asked, keys: Keys, boundary: Any) -> None:
@@ -188,7 +196,8 @@ def _flow_logs(b: Builder, asked: Asked, keys: Keys, boundary: Any) -> None:
                     "WriteFlowLogs",
                     ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                     GetAtt(logs, "Arn"),
-                )
+                ),
+                encrypt_logs(keys.arn),
             ],
             boundary,
         ),

@@ -38,7 +38,7 @@ def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
         Equals(asked[questions.PACKAGE_INDEX], "yes"),
     )
     reason = {
-        "MLOPS015": "CodeArtifact asks for a name; it ends in the stack's own id, so that a retained one never collides."
+        "MLOPS015": "CodeArtifact asks for a name; it ends in the stack's own id: another stack's retained one never collides."
     }
     domain = b.add(
         Domain("PypiDomain", DomainName=unique("mlops"), EncryptionKey=keys.arn),
@@ -78,12 +78,12 @@ def _origin_controls(b: Builder, has: str, domain: Any, ours: Repository) -> Non
                      Description="Packages of the public index: never published here",
                      OriginConfiguration=OriginConfiguration(
                          Restrictions=Restrictions(Publish=never, ExternalUpstream=always, InternalUpstream=always))),
-        when=has,
+        when=has, holds_data=True,  # an index that is kept keeps its guards
     )  # fmt: skip
     b.add(
         PackageGroup("InternalPackages", DomainName=domain, Pattern=Sub("/pypi//${InternalPackagePrefix}~"),
                      Description="Your own packages: never taken from outside",
                      OriginConfiguration=OriginConfiguration(
-                         Restrictions=Restrictions(Publish=here, ExternalUpstream=never, InternalUpstream=never))),
-        when=has, after=[public],
+                         Restrictions=Restrictions(Publish=here, ExternalUpstream=never, InternalUpstream=always))),
+        when=has, after=[public], holds_data=True,
     )  # fmt: skip

@@ -16,7 +16,7 @@ ID_LIST = r"^({0}-[0-9a-f]+(,{0}-[0-9a-f]+){1})?$"
 
 VPC_CIDR = Question(
     "VpcCidr", "Address range of the new VPC", "Network",
-    "Range of the VPC, /16 to /18; every subnet takes a /20 of it. Choose one that your network does not use elsewhere.",
+    "Range of the VPC, /16 to /18; every subnet takes a /20 of it. Choose one that your network does not use; it can't be changed.",
     default="10.192.0.0/16",
     pattern=r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)/(16|17|18)$",
     constraint="An IPv4 range with a prefix of /16, /17 or /18, such as 10.192.0.0/16.",
@@ -28,13 +28,13 @@ SUBNET_COUNT = Question(
 )  # fmt: skip
 ZONE_IDS = Question(
     "AvailabilityZoneIds", "Zone ids for the subnets", "Network",
-    "Two or three zone ids, separated by commas; left empty, zones are chosen that serve every endpoint made here.",
+    "Two or three zone ids, separated by commas; left empty, zones are chosen that serve every endpoint. Zones stay later.",
     default="", pattern=r"^([a-z]{2,5}\d-az\d+(,[a-z]{2,5}\d-az\d+){1,2})?$",
     constraint="Zone ids such as use1-az1,use1-az2: two or three, or empty.",
 )  # fmt: skip
 EXISTING_VPC = Question(
     "ExistingVpcId", "Existing VPC", "Network",
-    "VPC to use instead of a new one, with DNS support and DNS hostnames on; left empty, a VPC is made.",
+    "VPC to use instead of a new one, with DNS support and hostnames on; left empty, one is made. It can't be changed later.",
     default="", pattern=r"^(vpc-[0-9a-f]+)?$", constraint="A VPC id such as vpc-0123456789abcdef0, or empty.",
 )  # fmt: skip
 EXISTING_SUBNETS = Question(
@@ -62,10 +62,16 @@ TRUSTED_ACCOUNTS = Question(
     default="", pattern=r"^(\d{12}(,\d{12})*)?$", constraint="Account ids of twelve digits, separated by commas, or empty.",
 )  # fmt: skip
 
+ORGANIZATION = Question(
+    "OrganizationId", "Organization", "Network",
+    "Organization whose accounts requests from the VPC may come from and reach, instead of the accounts above; may be empty.",
+    default="", pattern=r"^(o-[a-z0-9]{10,32})?$", constraint="An organization id such as o-a1b2c3d4e5, or empty.",
+)  # fmt: skip
+
 TRUST = Question(
     "SignInThrough", "How people sign in", "People",
-    "Account: users and roles of an account that its IAM policies allow; saml: a SAML provider; identity-center: permission "
-    "sets of IAM Identity Center.",
+    "Account: IAM users, and people of IAM Identity Center, that an account's policies allow; saml: a SAML provider; "
+    "identity-center: named permission sets only.",
     default="account", allowed=("account", "saml", "identity-center"),
 )  # fmt: skip
 SIGN_IN_ACCOUNT = Question(
@@ -92,7 +98,7 @@ PERMISSION_SET_PREFIX = Question(
 )  # fmt: skip
 OWNER_FROM = Question(
     "ProfileOwnerFrom", "What ties a person to a Studio profile", "People",
-    "With session-tag, the e-mail tag of the session must be the profile's owner; with session-name, the name of the session must be.",
+    "With session-tag, the e-mail in the session's tag has to be the profile's owner; with session-name, the session's name.",
     default="session-name", allowed=("session-name", "session-tag"),
 )  # fmt: skip
 STUDIO_CIDRS = Question(
@@ -106,13 +112,6 @@ BOUNDARY = Question(
     default="", pattern=r"^(arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+)?$",
     constraint="The ARN of a managed policy, or empty.",
 )  # fmt: skip
-DEPLOYMENT_ROLE = Question(
-    "DeploymentRoleArn", "CloudFormation service role for upgrades", "People",
-    "Role that the full stack developer may hand to CloudFormation to upgrade this stack; left empty, that role can only "
-    "prepare change sets.",
-    default="", pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$", constraint="The ARN of a role, or empty.",
-)  # fmt: skip
-
 AUTH_MODE = Question(
     "StudioAuthMode", "Studio authentication", "Studio",
     "IAM: through the persona roles; SSO: through IAM Identity Center in this region, experimental. It cannot be changed later.",
@@ -131,14 +130,15 @@ SPACE_SIZE = Question(
 
 PACKAGE_INDEX = switch(
     "EnablePackageIndex", "Private package index", "Packages",
-    "Whether a CodeArtifact repository stands between pip and the public Python Package Index.",
+    "Whether a CodeArtifact repository stands between pip and the public Python Package Index; once off again, the stack "
+    "can't take up the index it kept.",
 )  # fmt: skip
 INTERNAL_PREFIX = Question(
     "InternalPackagePrefix", "Prefix of your own packages", "Packages",
-    "Python packages called so, or beginning with it and a hyphen, are only taken from your own repository, never from the "
-    "public index.",
-    default="internal", pattern=r"^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$",
-    constraint="3 to 32 lower case letters, digits and hyphens, such as acme.",
+    "Python packages called so, or beginning with it and a hyphen, are only taken from your own repository. Another prefix "
+    "later leaves the earlier names unguarded.",
+    default="internal", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=3, max_length=32,
+    constraint="3 to 32 lower case letters and digits, with single hyphens between them, such as acme.",
 )  # fmt: skip
 
 TRACKING = Question(

@@ -53,7 +53,7 @@ def _repository(b: Builder, keys: Keys, title: str, seed: str, what: str, contra
         ),
         holds_data=True,
         accept={
-            "MLOPS015": "CodeCommit asks for a name; it ends in the stack's own id, so that a retained one never collides."
+            "MLOPS015": "CodeCommit asks for a name; it ends in the stack's own id: another stack's retained one never collides."
         },
     )
     b.publish(contract, GetAtt(repository, "Name"))

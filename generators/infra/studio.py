@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import Base64, Equals, GetAtt, Ref, Split, Sub, Tags
+from troposphere import Base64, Equals, GetAtt, Ref, Sub
 from troposphere.sagemaker import (
     AppLifecycleManagement,
     CodeEditorAppSettings,
@@ -30,7 +30,7 @@ from generators.infra.network import Network
 from generators.infra.questions import Asked
 from generators.kit import contracts
 from generators.kit.builder import Builder
-from generators.kit.iam import allow, arn, deny, role, trust
+from generators.kit.iam import allow, arn, deny, role, trust, via
 from generators.kit.naming import unique
 from generators.kit.publishing import ROOT
 
@@ -66,7 +66,6 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> 
     )
     iam = b.when("IsIamAuth", Equals(asked[questions.AUTH_MODE], "IAM"))
     b.when("IsOwnerTag", Equals(asked[questions.OWNER_FROM], "session-tag"))
-    b.when("HasDeploymentRole", questions.given(questions.DEPLOYMENT_ROLE))
     domain = b.add(
         Domain(
             "StudioDomain",
@@ -74,15 +73,14 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> 
             AuthMode=asked[questions.AUTH_MODE],
             AppNetworkAccessType="VpcOnly",
             VpcId=net.vpc_id,
-            # What was published, not the parameter: an empty default would be split into an empty id.
-            SubnetIds=Split(",", GetAtt(net.published_subnets, "Value")),
+            SubnetIds=net.subnet_ids,
             KmsKeyId=keys.arn,
             # Spaces live on EBS; a file system would stay behind when the domain goes and hold the subnets.
             HomeEfsFileSystemCreation="Disabled",
             TagPropagation="ENABLED",
             DefaultUserSettings=UserSettings(
                 ExecutionRole=GetAtt(nobody, "Arn"),
-                SecurityGroups=[Ref(net.compute)],
+                SecurityGroups=[Ref(net.groups.studio)],
                 StudioWebPortal="ENABLED",
                 DefaultLandingUri="studio::",
                 AutoMountHomeEFS="Disabled",
@@ -91,20 +89,22 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> 
                 **{f"{app}AppSettings": kind(**_app(asked, loaders[app])) for app, kind in APPS.items()},
             ),
             DefaultSpaceSettings=DefaultSpaceSettings(
-                ExecutionRole=GetAtt(nobody, "Arn"), SecurityGroups=[Ref(net.compute)], SpaceStorageSettings=_storage()
+                ExecutionRole=GetAtt(nobody, "Arn"),
+                SecurityGroups=[Ref(net.groups.studio)],
+                SpaceStorageSettings=_storage(),
             ),
             DomainSettings=DomainSettings(
-                SecurityGroupIds=[Ref(net.compute)],
+                SecurityGroupIds=[Ref(net.groups.studio)],
                 DockerSettings=DockerSettings(EnableDockerAccess="DISABLED"),
                 # CloudTrail then names the person behind the role.
                 ExecutionRoleIdentityConfig="USER_PROFILE_NAME",
             ),
         ),
-        after=["ComputeToVpce", "ComputeToS3", "ComputeToCompute", "ComputeFromCompute", "VpceFromCompute"],
+        after=["StudioToVpce", "StudioToS3", "VpceFromStudio"],
         accept={"MLOPS015": "SageMaker asks for a name; it ends in the stack's own id."},
     )
     home = Home(domain, GetAtt(domain, "DomainArn"))
-    _admin(b, home, boundary, iam)
+    _admin(b, home, keys, boundary, iam)
     b.publish(contracts.DOMAIN_ID, Ref(domain))
     return home
 
@@ -123,7 +123,7 @@ def execution_trust() -> dict[str, Any]:
     return trust("sagemaker.amazonaws.com", "sts:AssumeRole", "sts:SetSourceIdentity", source=arn("sagemaker", "*"))
 
 
-def studio_statements(home: Home) -> list[Any]:
+def studio_statements(home: Home, key_arn: Any) -> list[Any]:
     """Give what anybody inside Studio may do: look around, and care for private spaces and apps of their own.
 
     Source: https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-spaces-access.html"""
@@ -137,6 +137,12 @@ def studio_statements(home: Home) -> list[Any]:
               [home.domain_arn, home.profile("*"), *spaces]),
         allow("OwnSpaces", ["sagemaker:CreateApp", "sagemaker:CreateSpace", "sagemaker:DeleteApp", "sagemaker:DeleteSpace",
                             "sagemaker:UpdateSpace"], spaces, mine),
+        allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", me),
+        # The volumes of spaces are encrypted in the name of whoever starts them.
+        allow("KeyOfSpaces", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"], key_arn,
+              via("sagemaker", "ec2")),
+        allow("GrantOnSpaces", "kms:CreateGrant", key_arn,
+              {**via("sagemaker", "ec2"), "Bool": {"kms:GrantIsForAWSResource": "true"}}),
         allow("TagAtCreation", "sagemaker:AddTags", spaces,
               {"StringEquals": {"sagemaker:TaggingAction": ["CreateApp", "CreateSpace"]}}),
         deny("OwnerStays", "sagemaker:AddTags", "*", {"ForAnyValue:StringEquals": {"aws:TagKeys": ["mlops:owner", "mlops:project"]},
@@ -182,10 +188,10 @@ def _storage() -> DefaultSpaceStorageSettings:
     )
 
 
-def _admin(b: Builder, home: Home, boundary: Any, iam: str) -> None:
+def _admin(b: Builder, home: Home, keys: Keys, boundary: Any, iam: str) -> None:
     runs_as = b.add(
-        role("StudioAdminExecutionRole", "What the profile ds-admin may do in Studio", execution_trust(), studio_statements(home),
-             boundary),
+        role("StudioAdminExecutionRole", "What the profile ds-admin may do in Studio", execution_trust(),
+             studio_statements(home, keys.arn), boundary),
     )  # fmt: skip
     b.add(
         UserProfile(
@@ -193,7 +199,6 @@ def _admin(b: Builder, home: Home, boundary: Any, iam: str) -> None:
             DomainId=Ref(home.domain),
             UserProfileName="ds-admin",
             UserSettings=UserSettings(ExecutionRole=GetAtt(runs_as, "Arn")),
-            Tags=Tags({"mlops:owner": "ds-admin"}),
         ),
         when=iam,
         accept={"MLOPS015": "A profile asks for a name, and the admin looks for this one."},

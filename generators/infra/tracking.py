@@ -73,7 +73,7 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
                              RoleArn=GetAtt(runs_as, "Arn"), TrackingServerSize="Small", AutomaticModelRegistration=False),
         when=server,
         holds_data=True,
-        accept={"MLOPS015": "MLflow asks for a name; it ends in the stack's own id, so that a retained one never collides."},
+        accept={"MLOPS015": "MLflow asks for a name; it ends in the stack's own id: another stack's retained one never collides."},
     )  # fmt: skip
     mlflow = If(app, GetAtt(nested, "Outputs.TrackingArn"), GetAtt("TrackingServer", "TrackingServerArn"))
     b.publish(contracts.TRACKING_ARN, mlflow, when=has)

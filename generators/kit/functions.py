@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import GetAtt, Ref, Sub
+from troposphere import GetAtt, Ref
 from troposphere.awslambda import (
     Code,
     DestinationConfig,
@@ -22,7 +22,7 @@ from troposphere.logs import LogGroup
 from generators.kit import publishing
 from generators.kit.builder import Builder
 from generators.kit.errors import MissingAsset
-from generators.kit.iam import allow, role, trust
+from generators.kit.iam import allow, encrypt_logs, role, trust
 
 RUNTIME = "python3.13"
 
@@ -78,14 +78,7 @@ def helper_function(
     )
     own = [
         allow("WriteOwnLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], GetAtt(logs, "Arn")),
-        # Writers to an encrypted log group need the key as well:
-        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-        allow(
-            "EncryptOwnLogs",
-            ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-            around.key_arn,
-            {"StringEquals": {"kms:ViaService": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}},
-        ),
+        encrypt_logs(around.key_arn),
     ]
     if failures is not None:
         own.append(allow("KeepFailedEvents", "sqs:SendMessage", failures))

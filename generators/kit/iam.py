@@ -11,6 +11,10 @@ from troposphere.iam import Policy, Role
 PLATFORM_PATH = "/mlops/platform/"
 BOUNDARY_PATH = "/mlops/boundary/"
 Statement = dict[str, Any]
+LOG_KEY_USE = [
+    "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom", "kms:ReEncryptTo",
+]  # fmt: skip
 
 
 def allow(sid: str, actions: str | Sequence[str], resources: Any, condition: Any = None, **principal: Any) -> Statement:
@@ -80,6 +84,19 @@ def role(
     return Role(
         name, Path=path, Description=description, AssumeRolePolicyDocument=trusted, PermissionsBoundary=boundary, **more
     )
+
+
+def encrypt_logs(key_arn: Any) -> Statement:
+    """Let a writer of an encrypted log group use its key, as CloudWatch Logs asks of writers.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html"""
+    return allow("EncryptLogs", LOG_KEY_USE, key_arn, via("logs"))
+
+
+def via(*services: str) -> dict[str, Any]:
+    """Make the condition that a key is used through these services of the region."""
+    hosts: list[Any] = [Sub(f"{service}.${{AWS::Region}}.${{AWS::URLSuffix}}") for service in services]
+    return {"StringEquals": {"kms:ViaService": hosts if len(hosts) > 1 else hosts[0]}}
 
 
 def _statement(

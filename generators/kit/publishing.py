@@ -100,6 +100,11 @@ def nested_url(name: str) -> Sub:
     return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/{key}")
 
 
+def any_release_url() -> Sub:
+    """Give the pattern of the template URLs of every release, for conditions."""
+    return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/v*/templates/*")
+
+
 def launch_url(stack: Stack, prefix: str, region: str) -> str:
     """Give the quick-create link of a template.
 

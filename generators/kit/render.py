@@ -21,9 +21,16 @@ SHORT = {"Ref": "!Ref", "Condition": "!Condition"} | {
 }  # fmt: skip
 
 
+ONE_LINE = 100  # characters
+
+
 class _Tagged:
     def __init__(self, tag: str, value: Any) -> None:
         self.tag, self.value = tag, value
+
+
+class _Block(dict[str, Any]):
+    """A mapping that always stands as a block."""
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -36,41 +43,60 @@ def _represent_tagged(dumper: _Dumper, data: _Tagged) -> yaml.Node:
     node.tag = data.tag
     if isinstance(node, yaml.ScalarNode) and node.style is None:
         node.style = "'" if data.value == "" or ": " in str(data.value) or "#" in str(data.value) else ""
-    elif isinstance(node, yaml.SequenceNode) and 0 < _width(node) < 105:
+    return _compact(node)
+
+
+def _represent_text(dumper: _Dumper, data: str) -> yaml.Node:
+    # An account id with a leading zero is a number to some readers of YAML, and text to others.
+    style = "|" if "\n" in data else "'" if data.isdigit() else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+def _represent_list(dumper: _Dumper, data: list[Any]) -> yaml.Node:
+    return _compact(dumper.represent_sequence("tag:yaml.org,2002:seq", data))
+
+
+def _represent_dict(dumper: _Dumper, data: dict[str, Any]) -> yaml.Node:
+    node = dumper.represent_mapping("tag:yaml.org,2002:map", data)
+    # Two short facts read well on one line; more are a block.
+    return _compact(node) if len(data) <= 2 else node
+
+
+def _represent_block(dumper: _Dumper, data: _Block) -> yaml.Node:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", data)
+
+
+def _compact(node: yaml.Node) -> yaml.Node:
+    """Put what is short on one line, as a person would write it."""
+    if 0 < _width(node) < ONE_LINE:
         _flow(node)
     return node
 
 
 def _width(node: yaml.Node) -> int:
-    """Give about how many characters a node takes on one line; 0 when it can't stand on one, as mappings and texts."""
+    """Give about how many characters a node takes on one line; 0 when it can't stand on one."""
     if isinstance(node, yaml.ScalarNode):
-        return len(node.value) + 4 + len(node.tag) * node.tag.startswith("!") if "\n" not in node.value else 0
-    if isinstance(node, yaml.SequenceNode):
-        widths = [_width(item) for item in node.value]
-        return sum(widths) + 4 if widths and all(widths) else 0
-    return 0
+        tag = len(node.tag) + 1 if node.tag.startswith("!") else 0
+        return 0 if "\n" in node.value else len(node.value) + tag + 3
+    if isinstance(node, yaml.MappingNode) and len(node.value) > 2:
+        return 0
+    parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+    widths = [_width(part) for part in parts]
+    return sum(widths) + 2 if widths and all(widths) else 0
 
 
 def _flow(node: yaml.Node) -> None:
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, yaml.CollectionNode):
         node.flow_style = True
         for item in node.value:
-            _flow(item)
-
-
-def _represent_text(dumper: _Dumper, data: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
-
-
-def _represent_list(dumper: _Dumper, data: list[Any]) -> yaml.Node:
-    node = dumper.represent_sequence("tag:yaml.org,2002:seq", data)
-    if 0 < _width(node) < 100:
-        _flow(node)
-    return node
+            for part in item if isinstance(item, tuple) else (item,):
+                _flow(part)
 
 
 _Dumper.add_representer(_Tagged, _represent_tagged)
 _Dumper.add_representer(list, _represent_list)
+_Dumper.add_representer(dict, _represent_dict)
+_Dumper.add_representer(_Block, _represent_block)
 _Dumper.add_representer(str, _represent_text)
 
 
@@ -100,7 +126,20 @@ def _indented(body: Mapping[str, Any]) -> str:
 
 
 def _dump(body: Mapping[str, Any]) -> str:
-    return yaml.dump(_short(body), Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+    return yaml.dump(_blocks(_short(body)), Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+
+
+def _blocks(body: dict[str, Any]) -> _Block:
+    """Keep the upper levels (section, resource, its properties) from standing on one line, however short they are."""
+    upper = _Block()
+    for name, value in body.items():
+        inner = (
+            {key: _Block(part) if type(part) is dict else part for key, part in value.items()}
+            if type(value) is dict
+            else value
+        )
+        upper[name] = _Block(inner) if type(inner) is dict else inner
+    return upper
 
 
 def _short(value: Any) -> Any:

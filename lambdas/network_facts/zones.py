@@ -43,7 +43,7 @@ def look_up(client: Any, services: Sequence[str]) -> tuple[Lacks, list[str]]:
     """Ask EC2 which services each zone lacks, and which the whole region."""
     # A filter and not ServiceNames, which fails as a whole on one name that the region does not have.
     wanted = {"service-name": list(services), "service-type": ["Interface"]}
-    details = _pages(client, "describe_vpc_endpoint_services", "ServiceDetails", wanted) if services else []
+    details = pages(client, "describe_vpc_endpoint_services", "ServiceDetails", wanted) if services else []
     served = {detail["ServiceName"]: detail["AvailabilityZones"] for detail in details}
     offered = [service for service in services if service in served]
     lacks = {
@@ -58,19 +58,33 @@ def look_up(client: Any, services: Sequence[str]) -> tuple[Lacks, list[str]]:
 def s3_prefix_list(client: Any, region: str) -> str:
     """Give the id of the prefix list of S3. Raises NoFacts."""
     name = f"com.amazonaws.{region}.s3"
-    for one in _pages(client, "describe_managed_prefix_lists", "PrefixLists", {"prefix-list-name": [name]}):
+    for one in pages(client, "describe_managed_prefix_lists", "PrefixLists", {"prefix-list-name": [name]}):
         if one["PrefixListName"] == name:  # compared again, since filters take wildcards
             return str(one["PrefixListId"])
     raise NoFacts(f"EC2 shows no prefix list {name}, without which no security group lets S3 through: check Region.")
 
 
-def check_given(lacks: Lacks, asked: Asked, *, stands: bool) -> None:
-    """Refuse zones that a person gave and that cannot be used; what `stands` is only counted. Raises NoFacts."""
+def check_unmoved(asked: Asked, kept: Sequence[str]) -> None:
+    """Refuse other zones than those the subnets stand in. Raises NoFacts.
+
+    A subnet moves only by replacement, and the new one would have the address range that the old one still holds.
+    """
+    stand = tuple(kept[: asked.wanted])
+    if asked.given and asked.given[: len(stand)] != stand:
+        raise NoFacts(f"Subnets stand in {','.join(stand)} and can't move: set AvailabilityZoneIds to them (in this "
+                      "order) or leave it empty.")  # fmt: skip
+
+
+def check_given(lacks: Lacks, asked: Asked, kept: Sequence[str]) -> None:
+    """Refuse zones that a person gave and that cannot be used; those kept are only counted. Raises NoFacts."""
     problems = []
     if len(asked.given) < asked.wanted:
         problems.append(f"{len(asked.given)} zones are given for {asked.wanted} subnets")
-    for zone in () if stands else dict.fromkeys(asked.given):
-        if asked.given.count(zone) > 1:
+    # The subnets in zones kept are there already, so what these zones serve today is no reason to fail, and a rollback
+    # has to succeed with whatever else was given at Create.
+    given = asked.given[: asked.wanted] if kept else asked.given
+    for zone in dict.fromkeys(given[len(kept) :]):
+        if given.count(zone) > 1:
             problems.append(f"{zone} is given twice")
         if zone not in lacks:
             problems.append(f"{zone} does not exist here")
@@ -79,6 +93,13 @@ def check_given(lacks: Lacks, asked: Asked, *, stands: bool) -> None:
     if problems:
         told, exist = "; ".join(problems), ", ".join(lacks)
         raise NoFacts(f"{told}. The zones of this account are {exist}: change AvailabilityZoneIds.")
+
+
+def remember(lacks: Lacks, asked: Asked, kept: Sequence[str]) -> tuple[str, ...]:
+    """Give what the physical id remembers from now on: what was kept, and more where it is too few. Raises NoFacts."""
+    if len(kept) >= asked.wanted:
+        return tuple(kept)
+    return (*kept, *asked.given[len(kept) : 3]) if asked.given else choose(lacks, asked, kept)
 
 
 def choose(lacks: Lacks, asked: Asked, kept: Sequence[str]) -> tuple[str, ...]:
@@ -92,6 +113,7 @@ def choose(lacks: Lacks, asked: Asked, kept: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
-def _pages(client: Any, call: str, key: str, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+def pages(client: Any, call: str, key: str, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Read what all pages of an EC2 call hold under a key."""
     wanted = [{"Name": name, "Values": values} for name, values in filters.items()]
     return [one for page in client.get_paginator(call).paginate(Filters=wanted) for one in page[key]]

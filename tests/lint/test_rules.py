@@ -81,7 +81,12 @@ def accepted(**reasons: str) -> dict[str, Any]:
 
 REASON = "The access logs of the platform are written by S3 itself."
 KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
-ESCAPES = ("iam:CreatePolicyVersion", "iam:DeletePolicy*", "iam:*RolePermissionsBoundary", "iam:SetDefaultPolicyVersion")
+ESCAPES = (
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy*",
+    "iam:*RolePermissionsBoundary",
+    "iam:SetDefaultPolicyVersion",
+)
 FAILS_TO = {"OnFailure": {"Destination": {"Fn::GetAtt": ["Queue", "Arn"]}}}
 
 # Rule, bad, good.
@@ -93,7 +98,8 @@ CASES: list[Case] = [
      {"Resources": {"Thing": {"Type": "AWS::S3::Bucket", "Metadata": {"cfn-lint": {"config": {"ignore_checks": ["W3045"]}}}}}},
      accepted(W3045=REASON)),
     ("MLOPS002", bucket(blocks={"BlockPublicPolicy": False}), bucket()),
-    ("MLOPS002", bucket(blocks={"IgnorePublicAcls": {"Fn::If": ["IsOpen", False, True]}}), bucket(blocks={"IgnorePublicAcls": "true"})),
+    ("MLOPS002", bucket(blocks={"IgnorePublicAcls": {"Fn::If": ["IsOpen", False, True]}}),
+     bucket(blocks={"IgnorePublicAcls": "true"})),
     ("MLOPS002", bucket(AccessControl="PublicRead"), bucket(AccessControl="Private")),
     ("MLOPS002", one("S3::Bucket"), bucket()),
     ("MLOPS003", queue_policy(Principal="*"), queue_policy(Principal=ROOT)),
@@ -104,12 +110,13 @@ CASES: list[Case] = [
     ("MLOPS003", queue_policy(Principal="*", Condition={"StringNotEquals": {"aws:PrincipalAccount": "1"}}),
      queue_policy(Principal="*", effect="Deny")),
     ("MLOPS003", queue_policy(Principal="*", Condition={"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/mlops/*"}}),
-     queue_policy(Principal="*", Condition={"ArnLike": {"aws:PrincipalArn": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/*"}}})),
+     queue_policy(Principal="*", Condition={"ArnLike": {"aws:PrincipalArn": {"Fn::Sub": "arn:x:iam::${AWS::AccountId}:role/*"}}})),
     ("MLOPS003", one("Lambda::Permission", Principal="events.amazonaws.com", FunctionName="f"),
      one("Lambda::Permission", Principal="events.amazonaws.com", FunctionName="f", SourceAccount={"Ref": "AWS::AccountId"})),
     ("MLOPS004", one("EC2::NatGateway"), one("EC2::VPC")),
     ("MLOPS004", one("EC2::Subnet", MapPublicIpOnLaunch=True), one("EC2::Subnet", MapPublicIpOnLaunch=False)),
-    ("MLOPS004", one("EC2::SecurityGroupIngress", CidrIp="0.0.0.0/0"), one("EC2::SecurityGroupIngress", SourceSecurityGroupId="sg")),
+    ("MLOPS004", one("EC2::SecurityGroupIngress", CidrIp="0.0.0.0/0"),
+     one("EC2::SecurityGroupIngress", SourceSecurityGroupId="sg")),
     ("MLOPS004", {"Parameters": {"From": {"Type": "String", "Default": "0.0.0.0/0"}}}
      | one("EC2::SecurityGroup", SecurityGroupEgress=[], SecurityGroupIngress=[{"CidrIp": {"Ref": "From"}}]),
      one("EC2::SecurityGroup", SecurityGroupEgress=[], SecurityGroupIngress=[{"CidrIp": "10.0.0.0/8"}])),
@@ -154,7 +161,8 @@ CASES: list[Case] = [
      key(may("kms:*", "*", Principal=ROOT))),
     ("MLOPS010", says("ECR::Repository", "RepositoryPolicyText", may("ecr:*", Principal=ROOT)),
      says("ECR::Repository", "RepositoryPolicyText", may("ecr:BatchGetImage", Principal=ROOT))),
-    ("MLOPS010", one("IAM::Role", ManagedPolicyArns=[{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AmazonSageMakerFullAccess"}]),
+    ("MLOPS010",
+     one("IAM::Role", ManagedPolicyArns=[{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AmazonSageMakerFullAccess"}]),
      one("IAM::Role", ManagedPolicyArns=[{"Ref": "Own"}])),
     ("MLOPS011", policy(may("s3:PutObject", "*")), policy(may("s3:PutObject", {"Fn::GetAtt": ["Bucket", "Arn"]}))),
     ("MLOPS011", policy(may("s3:PutObject", {"Fn::Sub": "arn:${AWS::Partition}:s3:::*"})),
@@ -191,7 +199,8 @@ CASES: list[Case] = [
       | one("Lambda::EventInvokeConfig", "Retries", FunctionName={"Ref": "Thing"}, DestinationConfig=FAILS_TO)["Resources"]}),
     ("MLOPS017", one("Lambda::Function", Runtime="python3.10"), one("Lambda::Function", Runtime="python3.13")),
     ("MLOPS017", one("Lambda::Function", Runtime="cobol85"), one("Lambda::Function", PackageType="Image")),
-    ("MLOPS018", policy(may("s3:GetObject", "arn:aws:s3:::b/*")), policy(may("s3:GetObject", {"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}))),
+    ("MLOPS018", policy(may("s3:GetObject", "arn:aws:s3:::b/*")),
+     policy(may("s3:GetObject", {"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}))),
     ("MLOPS018", {"Resources": {}, "Outputs": {"X": {"Value": {"Fn::Sub": "arn:aws-cn:s3:::b"}}}}, bucket()),
     ("MLOPS019", policy(*(may("s3:GetObject", f"arn:x:{'y' * 60}:{n}") for n in range(60))), policy(may("s3:GetObject", "arn:x"))),
     ("MLOPS019", says("IAM::Role", "AssumeRolePolicyDocument", *(may("sts:AssumeRole", Principal=ROOT) for _ in range(20))),

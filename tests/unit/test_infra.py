@@ -174,5 +174,5 @@ def test_a_session_can_only_be_taken_under_ones_own_name() -> None:
 def test_pip_takes_our_own_names_only_from_us() -> None:
     own = properties("InternalPackages")["OriginConfiguration"]["Restrictions"]
     public = properties("PublicPackages")["OriginConfiguration"]["Restrictions"]
-    assert own["ExternalUpstream"]["RestrictionMode"] == own["InternalUpstream"]["RestrictionMode"] == "BLOCK"
+    assert own["ExternalUpstream"]["RestrictionMode"] == "BLOCK"
     assert public["Publish"]["RestrictionMode"] == "BLOCK"

@@ -45,12 +45,16 @@ class Report:
     regions: tuple[str, ...]
     findings: tuple[Finding, ...]
     accepted: int
-    versions: Mapping[str, str] = field(default_factory=lambda: {"cfn-lint": cfn_lint_version, "schemas": schema_date()})
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {"cfn-lint": cfn_lint_version, "schemas": schema_date()}
+    )
 
     @property
     def counts(self) -> Mapping[str, int]:
         """Count the findings by severity."""
-        return Counter({"error": 0, "warning": 0, "informational": 0}) + Counter(item.severity for item in self.findings)
+        return Counter({"error": 0, "warning": 0, "informational": 0}) + Counter(
+            item.severity for item in self.findings
+        )
 
     @property
     def failed(self) -> bool:
@@ -75,7 +79,8 @@ class Linter:
         neighbours = {path for given in paths for path in given.parent.glob("*.yaml")} - set(paths)
         read = {path: decode(str(path)) for path in [*paths, *sorted(neighbours)]}
         bodies = {path.stem: body for path, (body, _) in read.items() if isinstance(body, dict)}
-        findings, templates, names = [], [], []
+        findings: list[Finding] = []
+        templates, names = [], []
         for path in paths:
             name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
             names.append(name)

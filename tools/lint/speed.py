@@ -1,8 +1,8 @@
 """Make cfn-lint fit for large templates with many conditions and regions; the findings stay the same.
 
 What took nine tenths of its time: solving the same conditions again for every value of every function, opening a `Fn::Sub`
-for each region as often as it has references, listing the attributes of all resources for every `Fn::GetAtt`, and one core. Touches what is private in cfn-lint, which is pinned;
-tests/lint/test_speed.py holds the findings together."""
+for each region as often as it has references, listing the attributes of all resources for every `Fn::GetAtt`, and one core.
+Touches what is private in cfn-lint, which is pinned; tests/lint/test_speed.py holds the findings together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
 import cfnlint.conditions.conditions as template_conditions
 import cfnlint.context.conditions._conditions as context_conditions
+import cfnlint.context.context as context
 import cfnlint.jsonschema._resolvers_cfn as resolvers
+import cfnlint.jsonschema.validators as validators
 from cfnlint.rules import Rules
 from cfnlint.template import Template
 
@@ -33,6 +37,7 @@ def hurry() -> None:
     template_conditions.satisfiable = context_conditions.satisfiable = _remembered
     resolvers._sub_parameter_expansion = _expand_distinct
     Template.get_valid_getatts = _attributes
+    context.fields = validators.fields = cache(fields)
 
 
 def take_time() -> None:
@@ -40,6 +45,7 @@ def take_time() -> None:
     template_conditions.satisfiable = context_conditions.satisfiable = _solve
     resolvers._sub_parameter_expansion = _expand
     Template.get_valid_getatts = _list_attributes
+    context.fields = validators.fields = fields
 
 
 def _remembered(clauses: Any, **_: Any) -> bool:

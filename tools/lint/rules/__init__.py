@@ -16,6 +16,8 @@ def rules() -> tuple[Rule, ...]:
     for module in pkgutil.iter_modules(__path__):
         rule: Rule = importlib.import_module(f"{__name__}.{module.name}").RULE
         if rule.id in found:
-            raise ValueError(f"tools/lint/rules/{module.name}.py: the id {rule.id} is taken. Give it the next free one.")
+            raise ValueError(
+                f"tools/lint/rules/{module.name}.py: the id {rule.id} is taken. Give it the next free one."
+            )
         found[rule.id] = rule
     return tuple(found[name] for name in sorted(found))

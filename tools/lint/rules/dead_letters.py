@@ -16,7 +16,9 @@ def check(template: Template) -> Iterator[Problem]:
     for function in template.resources("AWS::Lambda::Function"):
         own = all(template.values(function.properties, "DeadLetterConfig/TargetArn"))
         if not own and not kept & {f"${{{function.name}}}", f"${{{function.name}.Arn}}"}:
-            mend = "give it a queue for failures, or accept it with the reason why nothing is lost (who sees the failure)"
+            mend = (
+                "give it a queue for failures, or accept it with the reason why nothing is lost (who sees the failure)"
+            )
             yield Problem(function.name, "Events that the function fails on are gone", mend)
 
 

@@ -24,7 +24,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "AWS::Kinesis::Stream": ("StreamEncryption/KeyId",),
     "AWS::Logs::LogGroup": ("KmsKeyId",),
     "AWS::RDS::DBInstance": ("StorageEncrypted", "KmsKeyId"),
-    "AWS::S3::Bucket": ("BucketEncryption/ServerSideEncryptionConfiguration/*/ServerSideEncryptionByDefault/KMSMasterKeyID",),
+    "AWS::S3::Bucket": (
+        "BucketEncryption/ServerSideEncryptionConfiguration/*/ServerSideEncryptionByDefault/KMSMasterKeyID",
+    ),
     "AWS::SNS::Topic": ("KmsMasterKeyId",),
     "AWS::SQS::Queue": ("KmsMasterKeyId",),
     "AWS::SageMaker::Domain": ("KmsKeyId",),
@@ -41,7 +43,9 @@ WITHOUT = {
     "AWS::Events::Rule": "a rule keeps a pattern, no event",
     "AWS::CodePipeline::CustomActionType": "a definition",
 }
-OFFERS_KEY = re.compile(r"(kms|encryption)\w*key|kmskey|kmsmaster|^encryptionconfiguration$|^ssespecification$", re.IGNORECASE)
+OFFERS_KEY = re.compile(
+    r"(kms|encryption)\w*key|kmskey|kmsmaster|^encryptionconfiguration$|^ssespecification$", re.IGNORECASE
+)
 FLAGS = ("Encrypted", "StorageEncrypted")
 
 

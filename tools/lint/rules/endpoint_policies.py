@@ -27,7 +27,9 @@ def check(template: Template) -> Iterator[Problem]:
         owned = bool(statement.resources) and all(map(AWS_BUCKETS.fullmatch, statement.resources))
         if statement.allows and not statement.condition and not owned:
             mend = "add a condition on aws:PrincipalAccount and aws:ResourceAccount"
-            yield Problem(statement.resource.name, f"'{statement.label}' has no condition", mend, about=(statement.label,))
+            yield Problem(
+                statement.resource.name, f"'{statement.label}' has no condition", mend, about=(statement.label,)
+            )
 
 
 RULE = Rule(

@@ -40,7 +40,9 @@ def check(template: Template) -> Iterator[Problem]:
                 yield Problem(resource.name, f"{path} gives a public address", f"set {path.split('/')[-1]} to false")
         for before in GROUP_RULES.get(resource.type, ()):
             if _open(template, resource, [f"{before}CidrIp", f"{before}CidrIpv6"]):
-                yield Problem(resource.name, "The security group is open to everywhere", "name a group or a prefix list")
+                yield Problem(
+                    resource.name, "The security group is open to everywhere", "name a group or a prefix list"
+                )
         if resource.type == "AWS::EC2::Route" and _open(template, resource, ROUTES):
             yield Problem(resource.name, "The route leads everywhere", "name the network it is for")
         if resource.type == "AWS::EC2::SecurityGroup" and "SecurityGroupEgress" not in resource.properties:

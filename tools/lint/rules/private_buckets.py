@@ -21,7 +21,9 @@ def check(template: Template) -> Iterator[Problem]:
             mend = f"set {', '.join(missing)} to true in PublicAccessBlockConfiguration"
             yield Problem(bucket.name, "The bucket can be made public", mend)
         if any(value not in (None, "Private") for value in template.values(bucket.properties, "AccessControl")):
-            yield Problem(bucket.name, "The bucket has an access control list", "remove AccessControl, use a bucket policy")
+            yield Problem(
+                bucket.name, "The bucket has an access control list", "remove AccessControl, use a bucket policy"
+            )
         owners = template.values(bucket.properties, "OwnershipControls/Rules/*/ObjectOwnership")
         if any(owner != "BucketOwnerEnforced" for owner in owners):
             mend = "set OwnershipControls to BucketOwnerEnforced"

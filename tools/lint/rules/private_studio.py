@@ -22,18 +22,24 @@ def check(template: Template) -> Iterator[Problem]:
         landing = template.values(domain.properties, "DefaultUserSettings/DefaultLandingUri")
         if any(not str(value).startswith("studio:") for value in landing):
             yield Problem(domain.name, "People land in Studio Classic", "set DefaultLandingUri to studio::")
-        if any(value == "DISABLED" for value in template.values(domain.properties, "DefaultUserSettings/StudioWebPortal")):
+        if any(
+            value == "DISABLED" for value in template.values(domain.properties, "DefaultUserSettings/StudioWebPortal")
+        ):
             yield Problem(domain.name, "The new Studio is off", "set StudioWebPortal to ENABLED")
     for notebook in template.resources(NOTEBOOK):
         if any(value != "Disabled" for value in template.values(notebook.properties, "DirectInternetAccess")):
             yield Problem(notebook.name, "The notebook reaches the internet", "set DirectInternetAccess to Disabled")
     for resource in template.resources(*APP_TYPE):
-        kind = next((value for value in template.values(resource.properties, APP_TYPE[resource.type]) if value in CLASSIC), None)
+        kind = next(
+            (value for value in template.values(resource.properties, APP_TYPE[resource.type]) if value in CLASSIC), None
+        )
         if kind:
             yield Problem(resource.name, f"{kind} belongs to Studio Classic", "use JupyterLab or CodeEditor")
     for resource in template.resources(*SETTINGS):
         for name in sorted(set(_keys(resource.properties)) & {f"{kind}AppSettings" for kind in CLASSIC}):
-            yield Problem(resource.name, f"{name} belongs to Studio Classic", "use JupyterLabAppSettings or CodeEditorAppSettings")
+            yield Problem(
+                resource.name, f"{name} belongs to Studio Classic", "use JupyterLabAppSettings or CodeEditorAppSettings"
+            )
 
 
 def _keys(value: Any) -> Iterator[str]:

@@ -29,7 +29,9 @@ def check(template: Template) -> Iterator[Problem]:
         keys = ("PrincipalOrgID",) if principal == "*" else ("SourceArn", "SourceAccount")
         by_service = principal == "*" or principal.endswith(".amazonaws.com") or principal.endswith("${AWS::URLSuffix}")
         if by_service and not any(key in permission.properties for key in keys):
-            yield Problem(permission.name, f"Any account can have {principal} call the function", f"set {' or '.join(keys)}")
+            yield Problem(
+                permission.name, f"Any account can have {principal} call the function", f"set {' or '.join(keys)}"
+            )
 
 
 def _narrowed(template: Template, statement: Statement) -> bool:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from tools.lint.holding import DECIDED, HOLDS_DATA
 from tools.lint.model import Problem, Rule, Template
 
-KEEPS = {"DeletionPolicy": ("RetainExceptOnCreate", "Retain", "Snapshot"), "UpdateReplacePolicy": ("Retain", "Snapshot")}
+KEEPS = {
+    "DeletionPolicy": ("RetainExceptOnCreate", "Retain", "Snapshot"),
+    "UpdateReplacePolicy": ("Retain", "Snapshot"),
+}
 
 
 def check(template: Template) -> Iterator[Problem]:

@@ -21,14 +21,21 @@ def check(template: Template) -> Iterator[Problem]:
             continue
         wide = [action for action in statement.actions if is_service_wide(action) and not _owns_key(statement, action)]
         if wide:
-            yield Problem(statement.resource.name, f"'{statement.label}' allows {named(wide)}", "name the actions", about=tuple(wide))
+            yield Problem(
+                statement.resource.name,
+                f"'{statement.label}' allows {named(wide)}",
+                "name the actions",
+                about=tuple(wide),
+            )
         if statement.not_actions:
             message = f"'{statement.label}' allows everything but {named(statement.not_actions)}"
             yield Problem(statement.resource.name, message, "use Action and name what is needed")
     for resource in template.resources("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group"):
         attached = template.texts(resource.properties.get("ManagedPolicyArns"))
         for arn in filter(MANAGED.search, attached):
-            yield Problem(resource.name, f"{arn.rpartition('/')[2]} grants a whole service", "write a policy of your own")
+            yield Problem(
+                resource.name, f"{arn.rpartition('/')[2]} grants a whole service", "write a policy of your own"
+            )
 
 
 def _owns_key(statement: Statement, action: str) -> bool:

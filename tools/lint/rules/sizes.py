@@ -36,7 +36,9 @@ def check(template: Template) -> Iterator[Problem]:
     if size >= TEMPLATE:
         yield Problem("Template", f"{size:,} bytes; CloudFormation takes {TEMPLATE:,}", "split the template")
     elif size > TEMPLATE_TARGET:
-        yield Problem("Template", f"{size:,} bytes; ours stay below {TEMPLATE_TARGET:,}", "split the template", "warning")
+        yield Problem(
+            "Template", f"{size:,} bytes; ours stay below {TEMPLATE_TARGET:,}", "split the template", "warning"
+        )
     found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for resource, kind, body in documents(template, "trust", "identity", "boundary", "endpoint", "resource", "key"):
         found[resource.name, resource.type, kind].append(_length(template, body))

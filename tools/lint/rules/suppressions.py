@@ -24,9 +24,13 @@ def check(template: Template) -> Iterator[Problem]:
         metadata = resource.body.get("Metadata", {})
         for rule, reason in resource.accepted.items():
             if rule not in own and not CFN_LINT.fullmatch(rule) and not OTHERS.fullmatch(rule):
-                yield Problem(resource.name, f"There is no rule {rule}", f"name one of cfn-lint's or {min(own)} to {max(own)}")
+                yield Problem(
+                    resource.name, f"There is no rule {rule}", f"name one of cfn-lint's or {min(own)} to {max(own)}"
+                )
             if len(str(reason).split()) < WORDS:
-                yield Problem(resource.name, f"{rule} is accepted without a reason", "write one that a reviewer can argue with")
+                yield Problem(
+                    resource.name, f"{rule} is accepted without a reason", "write one that a reviewer can argue with"
+                )
         ignored = metadata.get("cfn-lint", {}).get("config", {}).get("ignore_checks", [])
         for rule in sorted(set(ignored) - set(resource.accepted)):
             yield Problem(resource.name, f"{rule} is ignored without a reason", "name it in accept= with the reason")

@@ -22,7 +22,11 @@ def check(template: Template) -> Iterator[Problem]:
         if grouped[name] != 1:
             yield Problem(where, f"The parameter stands in {grouped[name]} groups", "name one group in its Question")
         if not _is_sentence(body.get("Description")):
-            yield Problem(where, "The description is no sentence", "write a sentence that begins with a capital and ends with a stop")
+            yield Problem(
+                where,
+                "The description is no sentence",
+                "write a sentence that begins with a capital and ends with a stop",
+            )
         if "AllowedPattern" in body and not str(body.get("ConstraintDescription", "")).strip():
             yield Problem(where, "The pattern is not explained", "add constraint= to its Question")
     for name in sorted((set(grouped) | set(labels)) - set(parameters)):

@@ -18,7 +18,9 @@ def check(template: Template) -> Iterator[Problem]:
     for statement in statements(template, "identity", "resource", "key", "trust"):
         if not statement.allows:
             continue
-        hidden = [action for action in writes(statement.actions) if re.search(r"[*?]", action) and not is_service_wide(action)]
+        hidden = [
+            action for action in writes(statement.actions) if re.search(r"[*?]", action) and not is_service_wide(action)
+        ]
         if hidden:
             message = f"'{statement.label}' hides writing actions in {named(hidden)}"
             yield Problem(statement.resource.name, message, "name the actions", about=tuple(hidden))
@@ -31,7 +33,9 @@ def _anywhere(statement: Statement) -> Iterator[Problem]:
     wild = [resource for resource in statement.resources if _is_anything(resource)]
     kinds = [resource for resource in statement.resources if _is_any_of_a_kind(resource)]
     writing = [action for action in writes(statement.actions) if not is_service_wide(action)]
-    found = writing if wild or statement.not_resources else [action for action in writing if kinds and _is_identity(action)]
+    found = (
+        writing if wild or statement.not_resources else [action for action in writing if kinds and _is_identity(action)]
+    )
     if found:
         where = (wild or kinds or ["all but a few"])[0]
         message = f"'{statement.label}' allows {named(found)} on {where}"
