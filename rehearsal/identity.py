@@ -130,7 +130,7 @@ class Identity:
     def _arn_tail(self) -> str:
         if self.request.type in _ARN_TAILS:
             return "/".join(self._given((part,)).strip("/") for part in _ARN_TAILS[self.request.type])
-        for (name, *deeper) in self.schema.paths("readOnlyProperties"):
+        for name, *deeper in self.schema.paths("readOnlyProperties"):
             if not deeper and name.endswith("Id") and name != "Id" and self._kind.endswith(name.removesuffix("Id")):
                 return str(self._made((name,)))
         return self._name

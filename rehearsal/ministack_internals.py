@@ -222,15 +222,36 @@ def _resource_calls(provisioners: Any, provider: Provider) -> dict[str, Callable
 
     def provision(rtype: str, logical_id: str, props: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
         kept = {**props, "Layers": _here(props["Layers"])} if "Layers" in props else props
-        done = ask(lambda: Answer(*create(rtype, logical_id, kept, stack)), "create", rtype, stack,
-                   logical_id=logical_id, properties=props)
+        done = ask(
+            lambda: Answer(*create(rtype, logical_id, kept, stack)),
+            "create",
+            rtype,
+            stack,
+            logical_id=logical_id,
+            properties=props,
+        )
         return done.physical_id, dict(done.attributes)
 
-    def change(rtype: str, physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, logical_id: str,
-               attributes: Any = None) -> tuple[str, dict[str, Any]]:
+    def change(
+        rtype: str,
+        physical_id: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        stack: str,
+        logical_id: str,
+        attributes: Any = None,
+    ) -> tuple[str, dict[str, Any]]:
         arguments = (rtype, physical_id, old, new, stack, logical_id, attributes)
-        done = ask(lambda: Answer(*update(*arguments)), "update", rtype, stack,
-                   logical_id=logical_id, properties=new, previous=old, physical_id=physical_id)
+        done = ask(
+            lambda: Answer(*update(*arguments)),
+            "update",
+            rtype,
+            stack,
+            logical_id=logical_id,
+            properties=new,
+            previous=old,
+            physical_id=physical_id,
+        )
         return done.physical_id, dict(done.attributes)
 
     def remove(rtype: str, physical_id: str, props: dict[str, Any], stack: str = "", logical_id: str = "") -> None:

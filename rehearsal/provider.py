@@ -19,10 +19,18 @@ Live = Callable[[], Answer]
 RECORDED_ANYWAY = frozenset({"AWS::EC2::VPCEndpoint", "AWS::CodeBuild::Project"})
 
 # Types whose Fn::GetAtt also answers what the template gave (source: cfn-lint's schema/_getatts.py), of those we use.
-_ANSWERS_GIVEN = frozenset({
-    "AWS::CodeArtifact::Domain", "AWS::CodeArtifact::Repository", "AWS::EC2::SecurityGroup", "AWS::EC2::Subnet",
-    "AWS::EC2::VPC", "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::SSM::Parameter",
-})
+_ANSWERS_GIVEN = frozenset(
+    {
+        "AWS::CodeArtifact::Domain",
+        "AWS::CodeArtifact::Repository",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::VPC",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::SSM::Parameter",
+    }
+)
 
 
 class Provider:

@@ -300,6 +300,18 @@ _CHECKS: Mapping[str, Check] = {
 
 # Every keyword that validation acts on: a test holds it against those that the schemas use.
 KEYWORDS = frozenset(_CHECKS) | {
-    "$ref", "type", "properties", "patternProperties", "additionalProperties", "items", "prefixItems",
-    "allOf", "anyOf", "oneOf", "not", "if", "then", "else",
+    "$ref",
+    "type",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "items",
+    "prefixItems",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from custom_resource import json_size
-from zones import Asked, pages
+from zones import Asked, NoFacts, pages
 
 NEW = "A new VPC: nothing to check."
 ATTRIBUTES = {"EnableDnsSupport": "DNS support is", "EnableDnsHostnames": "DNS hostnames are"}
@@ -53,7 +53,7 @@ def check(client: Any, properties: Mapping[str, Any], asked: Asked, room: int) -
         return NEW
     try:
         if not isinstance(vpc_id, str) or not _are_names(needed):
-            raise TypeError("ExistingVpcId has to be a text and NeededServices a list of names: mend the template.")
+            raise NoFacts("ExistingVpcId has to be a text and NeededServices a list of names: mend the template.")
         makes_s3_gateway = properties.get("MakesS3Gateway") == "true"
         found = _look(client, vpc_id, tuple(dict.fromkeys(needed)), asked, makes_s3_gateway=makes_s3_gateway)
     except Exception as error:  # this look is a service to the reader: nothing it meets is worth a failed stack
@@ -90,7 +90,7 @@ def _are_names(found: object) -> bool:
 
 
 def _why(error: Exception, vpc_id: object, region: str) -> str:
-    if isinstance(error, TypeError):
+    if isinstance(error, NoFacts):
         return str(error)
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if code.lower().startswith("invalidvpcid"):  # EC2 writes InvalidVpcID.NotFound, but InvalidVpcId.Malformed

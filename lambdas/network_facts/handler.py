@@ -9,7 +9,6 @@ lacks, or `ok`). No network stands without zones and prefix list, so their error
 Environment: AWS_REGION (set by Lambda).
 IAM: DescribeAvailabilityZones, DescribeVpcEndpointServices, DescribeManagedPrefixLists, DescribeVpcAttribute,
      DescribeVpcEndpoints -> the ec2 actions of these names -> * (read only)
-     ec2:DescribeVpcAttribute takes the ARN of a VPC, but a policy that names one would have to change with it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ PROPERTIES: dict[str, Any] = {
     "ZonesPreferred": "euc1-az2,euc1-az3,euc1-az1",
     "Services": [STS, LOGS],
 }
-ATTRIBUTES = {"ZoneA", "ZoneB", "ZoneC", "ZoneIds", "S3PrefixListId", "MissingServices"}
+ATTRIBUTES = {"ZoneA", "ZoneB", "ZoneC", "ZoneIds", "S3PrefixListId", "MissingServices", "VpcCheck"}
 
 
 def loaded(load: Callable[[str, str], ModuleType], log: Any) -> Any:

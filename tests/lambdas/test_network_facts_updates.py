@@ -80,12 +80,77 @@ def test_there_may_be_no_third_zone(aws: Stubber, ask: Asking) -> None:
     assert f"3 zones are wanted and 2 serve every endpoint; euc1-az2 lacks {STS}; euc1-az3 lacks {STS}." in reason
 
 
-def test_given_zones_change_and_the_rollback_finds_the_old_ones(aws: Stubber, ask: Asking) -> None:
-    given = "euc1-az3,euc1-az2"
+@pytest.mark.parametrize(
+    ("before", "wanted", "given", "stand"),
+    [
+        (THREE, "2", "euc1-az3,euc1-az2", "euc1-az1,euc1-az4"),
+        (THREE, "2", "euc1-az4,euc1-az1", "euc1-az1,euc1-az4"),
+        (THREE, "2", "euc1-az1,euc1-az3", "euc1-az1,euc1-az4"),
+        (THREE, "2", "euc1-az1", "euc1-az1,euc1-az4"),
+        (THREE, "3", "euc1-az1,euc1-az4,euc1-az3", THREE),
+        (THREE, "3", "euc1-az1,euc1-az4", THREE),
+        ("euc1-az1,euc1-az4", "3", "euc1-az1,euc1-az3,euc1-az4", "euc1-az1,euc1-az4"),
+    ],
+)
+def test_subnets_that_stand_do_not_move(
+    aws: Stubber, ask: Asking, before: str, wanted: str, given: str, stand: str
+) -> None:
+    # The old properties say the same as the new ones, and count for nothing; EC2 is not even asked.
+    changes = {"ZonesGiven": given, "ZonesWanted": wanted}
+    assert ask.fails("Update", f"network-facts/{before}", old=changes, **changes) == (
+        f"NoFacts: Subnets stand in {stand} and can't move: set AvailabilityZoneIds to them (in this order) or leave it "
+        "empty. (log stream 2026/01/01/[$LATEST]abc)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "given", "zones", "after"),
+    [
+        (THREE, "2", "euc1-az1,euc1-az4", "euc1-az1,euc1-az4", THREE),
+        (THREE, "2", "euc1-az1,euc1-az4,euc1-az3", "euc1-az1,euc1-az4", THREE),
+        (THREE, "3", THREE, THREE, THREE),
+        ("euc1-az1,euc1-az4", "2", "euc1-az1,euc1-az4,euc1-az3", "euc1-az1,euc1-az4", "euc1-az1,euc1-az4"),
+        ("euc1-az1,euc1-az4", "3", "euc1-az1,euc1-az4,euc1-az3", *("euc1-az1,euc1-az4,euc1-az3",) * 2),
+        ("euc1-az1,euc1-az4", "3", "euc1-az1,euc1-az4,euc1-az3,euc1-az2", *("euc1-az1,euc1-az4,euc1-az3",) * 2),
+        (THREE, "0", "euc1-az3,euc1-az2", "", THREE),
+    ],
+)
+def test_given_zones_that_begin_with_those_kept_only_add_a_third(
+    aws: Stubber, ask: Asking, before: str, wanted: str, given: str, zones: str, after: str
+) -> None:
     region_of(aws)
-    assert ask.zones("Update", f"network-facts/{THREE}", ZonesGiven=given)[:2] == (given, THREE)
-    region_of(aws)  # the rollback is an Update the other way round; by now another zone would be preferred
-    found = ask.zones("Update", f"network-facts/{THREE}", ZonesPreferred="euc1-az2", old={"ZonesGiven": given})
+    body = ask.send("Update", f"network-facts/{before}", ZonesGiven=given, ZonesWanted=wanted)
+    assert body["Status"] == "SUCCESS", body
+    assert (body["Data"]["ZoneIds"], body["PhysicalResourceId"]) == (zones, f"network-facts/{after}")
+
+
+def test_a_refused_move_is_rolled_back(aws: Stubber, ask: Asking) -> None:
+    created, moved = {"ZonesGiven": "euc1-az4,euc1-az1"}, {"ZonesGiven": "euc1-az3,euc1-az2"}
+    region_of(aws)
+    before = ask.send("Create", **created)["PhysicalResourceId"]
+    assert "can't move" in ask.fails("Update", before, old=created, **moved)
+    # By now the zones that stand serve nothing and one has gone: no reason to fail the rollback.
+    region_of(aws, {STS: (), LOGS: ()}, [a_zone("euc1-az4")])
+    assert ask.zones("Update", before, old=moved, **created)[:2] == (created["ZonesGiven"],) * 2
+
+
+def test_a_third_subnet_that_failed_is_rolled_back(aws: Stubber, ask: Asking) -> None:
+    two, three = {"ZonesGiven": "euc1-az4,euc1-az1"}, {"ZonesGiven": "euc1-az4,euc1-az1,euc1-az3", "ZonesWanted": "3"}
+    region_of(aws)
+    created = ask.zones("Create", **two)[1]
+    region_of(aws)
+    grown = ask.zones("Update", f"network-facts/{created}", old=two, **three)[1]
+    for own in (created, grown):  # whichever id the rollback comes with
+        region_of(aws)
+        assert ask.zones("Update", f"network-facts/{own}", old=three, **two)[:2] == (created, own)
+
+
+def test_an_automatic_choice_may_be_written_down_and_rolled_back(aws: Stubber, ask: Asking) -> None:
+    given = {"ZonesGiven": "euc1-az1,euc1-az4"}
+    region_of(aws)
+    assert ask.zones("Update", f"network-facts/{THREE}", **given)[:2] == (given["ZonesGiven"], THREE)
+    region_of(aws)  # by now another zone would be preferred
+    found = ask.zones("Update", f"network-facts/{THREE}", ZonesPreferred="euc1-az2", old=given)
     assert found[:2] == ("euc1-az1,euc1-az4", THREE)
 
 
@@ -105,14 +170,25 @@ def test_given_zones_that_stand_are_counted_but_not_held_against_new_services(aw
 
 
 @pytest.mark.parametrize(
-    ("before", "old"), [("network-facts/euc1-az1,euc1-az2", ""), ("given-id", "euc1-az1,euc1-az3")]
+    ("before", "wanted", "given", "told"),
+    [
+        ("given-id", "2", "euc1-az1,euc1-az3", f"euc1-az3 does not serve {STS}."),
+        ("network-facts/euc1-az1,euc1-az2", "3", "euc1-az1,euc1-az2,euc1-az3", f"euc1-az3 does not serve {STS}."),
+        (
+            "network-facts/euc1-az3,euc1-az4",
+            "3",
+            "euc1-az3,euc1-az4,euc1-az3",
+            "euc1-az3 is given twice; euc1-az3 does",
+        ),
+        ("network-facts/euc1-az3,euc1-az4", "3", "euc1-az3,euc1-az4,use1-az1", "use1-az1 does not exist here."),
+    ],
 )
-def test_given_zones_that_are_new_or_never_came_to_stand_are_checked(
-    aws: Stubber, ask: Asking, before: str, old: str
+def test_given_zones_where_no_subnet_stands_are_checked(
+    aws: Stubber, ask: Asking, before: str, wanted: str, given: str, told: str
 ) -> None:
     region_of(aws, {STS: ("euc1-az1", "euc1-az2"), LOGS: ALL})
-    reason = ask.fails("Update", before, ZonesGiven="euc1-az1,euc1-az3", old={"ZonesGiven": old})
-    assert f"euc1-az3 does not serve {STS}" in reason
+    changes = {"ZonesGiven": given, "ZonesWanted": wanted}  # as it was: what the old properties say counts for nothing
+    assert ask.fails("Update", before, old=changes, **changes).startswith(f"NoFacts: {told}")
 
 
 @pytest.mark.parametrize(
@@ -231,5 +307,15 @@ def test_an_existing_vpc_wants_no_zone_and_no_service(aws: Stubber, ask: Asking)
     body = ask.send("Create", ZonesWanted="0", Services=[])
     assert body["Status"] == "SUCCESS", body
     assert body["Data"] == {
-        "ZoneA": "", "ZoneB": "", "ZoneC": "", "ZoneIds": "", "S3PrefixListId": PREFIX_LIST["PrefixListId"], "MissingServices": "none",
+        "ZoneA": "", "ZoneB": "", "ZoneC": "", "ZoneIds": "", "S3PrefixListId": PREFIX_LIST["PrefixListId"],
+        "MissingServices": "none",
+        "VpcCheck": "A new VPC: nothing to check.",  # an old request names no VPC
     }  # fmt: skip
+
+
+def test_zones_given_for_an_existing_vpc_are_not_remembered(aws: Stubber, ask: Asking) -> None:
+    region_of(aws)
+    body = ask.send("Create", ZonesWanted="0", ZonesGiven="euc1-az1,euc1-az2")
+    assert (body["PhysicalResourceId"], body["Data"]["ZoneIds"]) == ("network-facts/", "")
+    region_of(aws)  # a new VPC takes its place, in other zones
+    assert ask.zones("Update", "network-facts/", ZonesGiven="euc1-az3,euc1-az2")[1] == "euc1-az3,euc1-az2"

@@ -73,7 +73,7 @@ def test_given_values_and_regions_decide() -> None:
     assert holds(equals({"Ref": "AWS::Partition"}, "aws-cn"), "cn-north-1") is True
 
 
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "Parameters": ASKED,
     "Conditions": {"HasCost": OPEN, "HasApp": {"Fn::Not": [equals({"Ref": "AWS::Region"}, "eu-south-1")]},
                    "HasVpc": {"Fn::Not": [equals({"Ref": "Vpc"}, "")]}},
@@ -112,7 +112,7 @@ def test_rules_refuse_only_what_they_can_decide() -> None:
 
 
 def test_a_nested_template_goes_where_its_parent_can_make_it() -> None:
-    templates = {"base": TEMPLATE, "app": {"Resources": {}}}
+    templates: dict[str, dict[str, Any]] = {"base": TEMPLATE, "app": {"Resources": {}}}
     assert nested(TEMPLATE) == {"App": "app"}
     assert launched_in("app", templates, ["us-east-1", "eu-south-1"]) == ("us-east-1",)
     assert launched_in("base", templates, ["us-east-1", "eu-south-1"]) == ("us-east-1", "eu-south-1")

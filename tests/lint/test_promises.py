@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from generators.kit.publishing import version
 from generators.kit.registry import rendered
 from tools import releases
 
 
 def test_the_promise_file_is_current_and_keeps_the_one_before() -> None:
-    assert releases.check() == releases.file_of(releases.version())
+    assert releases.check() == releases.file_of(version())
 
 
 def test_rendering_is_deterministic() -> None:

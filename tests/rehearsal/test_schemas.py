@@ -15,8 +15,19 @@ REGISTRY = Registry()
 ARN = "arn:aws:{}:eu-west-1:123456789012"
 # Say something about documentation, naming or order, nothing about which values are right.
 SILENT = {
-    "description", "title", "examples", "default", "$comment", "$schema", "insertionOrder", "arrayType",
-    "relationshipRef", "definitions", "resourceLink", "replacementStrategy", "documentationUrl",
+    "description",
+    "title",
+    "examples",
+    "default",
+    "$comment",
+    "$schema",
+    "insertionOrder",
+    "arrayType",
+    "relationshipRef",
+    "definitions",
+    "resourceLink",
+    "replacementStrategy",
+    "documentationUrl",
 }
 
 
@@ -74,14 +85,30 @@ def test_scalars_are_converted_as_cloudformation_does() -> None:
     ("type_name", "properties", "ref", "attributes"),
     [
         ("AWS::SageMaker::Domain", {"DomainName": "x"}, "d-", {"DomainArn": f"{ARN.format('sagemaker')}:domain/d-"}),
-        ("AWS::SageMaker::UserProfile", {"DomainId": "d-1", "UserProfileName": "ana"}, "ana|d-1",
-         {"UserProfileArn": f"{ARN.format('sagemaker')}:user-profile/d-1/ana"}),
-        ("AWS::CodeArtifact::Domain", {"DomainName": "mlops"}, f"{ARN.format('codeartifact')}:domain/mlops",
-         {"Name": "mlops", "Owner": "123456789012"}),
-        ("AWS::CodeCommit::Repository", {"RepositoryName": "r"}, "repository-",
-         {"Name": "r", "Arn": f"{ARN.format('codecommit')}:r"}),
-        ("AWS::SageMaker::MlflowTrackingServer", {"TrackingServerName": "t"}, "t",
-         {"TrackingServerArn": f"{ARN.format('sagemaker')}:mlflow-tracking-server/t"}),
+        (
+            "AWS::SageMaker::UserProfile",
+            {"DomainId": "d-1", "UserProfileName": "ana"},
+            "ana|d-1",
+            {"UserProfileArn": f"{ARN.format('sagemaker')}:user-profile/d-1/ana"},
+        ),
+        (
+            "AWS::CodeArtifact::Domain",
+            {"DomainName": "mlops"},
+            f"{ARN.format('codeartifact')}:domain/mlops",
+            {"Name": "mlops", "Owner": "123456789012"},
+        ),
+        (
+            "AWS::CodeCommit::Repository",
+            {"RepositoryName": "r"},
+            "repository-",
+            {"Name": "r", "Arn": f"{ARN.format('codecommit')}:r"},
+        ),
+        (
+            "AWS::SageMaker::MlflowTrackingServer",
+            {"TrackingServerName": "t"},
+            "t",
+            {"TrackingServerArn": f"{ARN.format('sagemaker')}:mlflow-tracking-server/t"},
+        ),
         ("AWS::EC2::VPCEndpoint", {"ServiceName": "x"}, "vpce-", {"DnsEntries": []}),
     ],
 )

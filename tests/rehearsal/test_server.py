@@ -60,8 +60,12 @@ def test_published_objects_and_bucket_settings_survive_a_restart(tmp_path: Path)
 def test_server_ends_when_its_client_is_killed(tmp_path: Path) -> None:
     program = "from rehearsal.client import emulator\nwith emulator() as e:\n    print(e.pid, flush=True)\n    input()"
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as client:
         assert client.stdout
         pid = int(client.stdout.readline())

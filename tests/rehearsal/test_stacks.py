@@ -93,7 +93,9 @@ def test_mixed_template_comes_changes_and_goes_in_two_regions(account: Emulator)
         ([], "update: .*No updates are to be performed"),
     ],
 )
-def test_trial_on_the_command_line_names_what_failed_first(account: Emulator, capsys: Any, given: Any, told: str) -> None:
+def test_trial_on_the_command_line_names_what_failed_first(
+    account: Emulator, capsys: Any, given: Any, told: str
+) -> None:
     url = "https://assets-{region}.s3.{region}.amazonaws.com/v1/mixed.yaml"
     place = ["--endpoint", account.endpoint, "--region", "eu-south-1", "--parameter", "CodeBucket=assets-{region}"]
     assert main([url, *place, *given]) == 1
@@ -123,8 +125,11 @@ def test_live_resource_is_replaced_when_its_schema_says_so(account: Emulator) ->
 
 def test_both_forms_of_template_url_are_validated(account: Emulator) -> None:
     api = account.client("cloudformation")
-    for host in (f"{account.endpoint}/assets-us-east-1", "https://assets-us-east-1.s3.us-east-1.amazonaws.com",
-                 "https://assets-us-east-1.s3.us-east-1.amazonaws.com.cn"):
+    for host in (
+        f"{account.endpoint}/assets-us-east-1",
+        "https://assets-us-east-1.s3.us-east-1.amazonaws.com",
+        "https://assets-us-east-1.s3.us-east-1.amazonaws.com.cn",
+    ):
         told = api.validate_template(TemplateURL=f"{host}/v1/mixed.yaml")
         assert "CodeBucket" in {parameter["ParameterKey"] for parameter in told["Parameters"]}
     with pytest.raises(ClientError, match="AWS::SageMaker::MlflowApp"):  # as AWS: whatever the conditions say
@@ -134,13 +139,19 @@ def test_both_forms_of_template_url_are_validated(account: Emulator) -> None:
 
 
 def test_schema_violation_names_every_path_and_rolls_back(account: Emulator) -> None:
-    stack = Stack(account, {
-        "Fine": resource(REPOSITORY, {"RepositoryName": "fine"}),
-        "Kept": resource(REPOSITORY, {"RepositoryName": "kept"}, DeletionPolicy="Retain"),
-        "Once": resource(REPOSITORY, {"RepositoryName": "once"}, DeletionPolicy="RetainExceptOnCreate"),
-        "Wrong": resource("AWS::EC2::FlowLog", {"ResourceId": "x", "TrafficTyp": "ALL", "ResourceType": "Vpc",
-                                                "Tags": [{"Key": "k"}]}, DependsOn=["Fine", "Kept", "Once"]),
-    })
+    stack = Stack(
+        account,
+        {
+            "Fine": resource(REPOSITORY, {"RepositoryName": "fine"}),
+            "Kept": resource(REPOSITORY, {"RepositoryName": "kept"}, DeletionPolicy="Retain"),
+            "Once": resource(REPOSITORY, {"RepositoryName": "once"}, DeletionPolicy="RetainExceptOnCreate"),
+            "Wrong": resource(
+                "AWS::EC2::FlowLog",
+                {"ResourceId": "x", "TrafficTyp": "ALL", "ResourceType": "Vpc", "Tags": [{"Key": "k"}]},
+                DependsOn=["Fine", "Kept", "Once"],
+            ),
+        },
+    )
     assert stack.status == "ROLLBACK_COMPLETE"
     for path in ("#/TrafficTyp: extraneous", '#/ResourceType: "Vpc" is not one of', "#/Tags/0: required key [Value]"):
         assert path in stack.reasons()
@@ -154,14 +165,18 @@ def test_live_types_are_validated_too(account: Emulator) -> None:
 
 
 def test_failed_update_goes_back_to_the_old_values(account: Emulator) -> None:
-    first = {"Repo": resource(REPOSITORY, {"RepositoryName": "back", "RepositoryDescription": "old"}),
-             "Fact": resource(PARAMETER, {"Name": "/back", "Type": "String", "Value": "old"})}
+    first = {
+        "Repo": resource(REPOSITORY, {"RepositoryName": "back", "RepositoryDescription": "old"}),
+        "Fact": resource(PARAMETER, {"Name": "/back", "Type": "String", "Value": "old"}),
+    }
     stack = Stack(account, first)
-    status = stack.update({
-        "Repo": resource(REPOSITORY, {"RepositoryName": "back", "RepositoryDescription": "new"}),
-        "Fact": resource(PARAMETER, {"Name": "/back", "Type": "String", "Value": "new"}),
-        "Wrong": resource(PARAMETER, {"Name": "/wrong", "Type": "Text", "Value": "x"}, DependsOn=["Repo", "Fact"]),
-    })
+    status = stack.update(
+        {
+            "Repo": resource(REPOSITORY, {"RepositoryName": "back", "RepositoryDescription": "new"}),
+            "Fact": resource(PARAMETER, {"Name": "/back", "Type": "String", "Value": "new"}),
+            "Wrong": resource(PARAMETER, {"Name": "/wrong", "Type": "Text", "Value": "x"}, DependsOn=["Repo", "Fact"]),
+        }
+    )
     assert status == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.left()["Repo"]["properties"]["RepositoryDescription"] == "old"
     assert account.client("ssm").get_parameter(Name="/back")["Parameter"]["Value"] == "old"
@@ -187,8 +202,11 @@ def test_create_only_change_replaces_and_tells_dependants(account: Emulator) -> 
 
 def test_replacing_under_a_kept_name_and_taken_names_are_refused(account: Emulator) -> None:
     loader = "AWS::SageMaker::StudioLifecycleConfig"
-    given = {"StudioLifecycleConfigName": "loader", "StudioLifecycleConfigAppType": "JupyterLab",
-             "StudioLifecycleConfigContent": "dHJ1ZQ=="}
+    given = {
+        "StudioLifecycleConfigName": "loader",
+        "StudioLifecycleConfigAppType": "JupyterLab",
+        "StudioLifecycleConfigContent": "dHJ1ZQ==",
+    }
     stack = Stack(account, {"Loader": resource(loader, given)})
     assert stack.update({"Loader": resource(loader, {**given, "StudioLifecycleConfigContent": "ZmFsc2U="})}) == (
         "UPDATE_ROLLBACK_COMPLETE"
@@ -202,8 +220,14 @@ def greeting(word: str) -> dict[str, Any]:
     """Make the resources of a custom resource whose function says `word`."""
     trust = {"Version": "2012-10-17", "Statement": []}
     code = {"S3Bucket": "assets-us-east-1", "S3Key": "zips/greeter.zip"}
-    function = {"Runtime": "python3.13", "Handler": "handler.handle", "Role": {"Fn::GetAtt": "Role.Arn"}, "Code": code,
-                "Timeout": 30, "Environment": {"Variables": {"STACK": {"Ref": "AWS::StackName"}}}}
+    function = {
+        "Runtime": "python3.13",
+        "Handler": "handler.handle",
+        "Role": {"Fn::GetAtt": "Role.Arn"},
+        "Code": code,
+        "Timeout": 30,
+        "Environment": {"Variables": {"STACK": {"Ref": "AWS::StackName"}}},
+    }
     return {
         "Role": resource("AWS::IAM::Role", {"AssumeRolePolicyDocument": trust}),
         "Function": resource("AWS::Lambda::Function", function),
@@ -250,8 +274,13 @@ def test_failing_rule_refuses_the_template_before_anything_is_made(account: Emul
     [
         ({"X": resource("AWS::SageMaker::Crystal", {})}, r"Unrecognized resource types: \[AWS::SageMaker::Crystal\]"),
         ({"X": resource(REPOSITORY, {"RepositoryName": {"Ref": "Gone"}})}, r"dependencies \[Gone\] in the Resources"),
-        ({"X": resource(REPOSITORY, {"RepositoryName": {"Fn::Sub": "${Off.Arn}"}}),
-          "Off": resource(REPOSITORY, {"RepositoryName": "off"}, Condition="Never")}, r"dependencies \[Off\]"),
+        (
+            {
+                "X": resource(REPOSITORY, {"RepositoryName": {"Fn::Sub": "${Off.Arn}"}}),
+                "Off": resource(REPOSITORY, {"RepositoryName": "off"}, Condition="Never"),
+            },
+            r"dependencies \[Off\]",
+        ),
         ({"X": resource(REPOSITORY, {"RepositoryName": {"Fn::If": ["Gone", "a", "b"]}})}, r"dependencies \[Gone\]"),
     ],
 )
@@ -261,16 +290,23 @@ def test_what_leads_nowhere_is_refused(account: Emulator, resources: dict[str, A
 
 
 def test_type_that_another_region_lacks_is_refused_there_only(account: Emulator) -> None:
-    app = {"App": resource("AWS::SageMaker::MlflowApp", {"Name": "app", "ArtifactStoreUri": "s3://x/y",
-                                                         "RoleArn": "arn:aws:iam::111111111111:role/x"})}
+    app = {
+        "App": resource(
+            "AWS::SageMaker::MlflowApp",
+            {"Name": "app", "ArtifactStoreUri": "s3://x/y", "RoleArn": "arn:aws:iam::111111111111:role/x"},
+        )
+    }
     assert Stack(account, app).status == "CREATE_COMPLETE"
     with pytest.raises(ClientError, match="in eu-south-1"):
         Stack(account, app, region="eu-south-1")
 
 
 def test_unknown_attribute_fails(account: Emulator) -> None:
-    stack = Stack(account, {"X": resource(REPOSITORY, {"RepositoryName": "x"})},
-                  Outputs={"Y": {"Value": {"Fn::GetAtt": "X.Colour"}}})
+    stack = Stack(
+        account,
+        {"X": resource(REPOSITORY, {"RepositoryName": "x"})},
+        Outputs={"Y": {"Value": {"Fn::GetAtt": "X.Colour"}}},
+    )
     assert stack.status == "ROLLBACK_COMPLETE"
     assert "Requested attribute Colour does not exist" in stack.reasons()
 
