@@ -95,7 +95,7 @@ def engine(_: Any, regions: str = "us-east-1,eu-south-1") -> None:
     """Create, update and delete the base stack in the emulator, from what was published."""
     from tools.engine import run
 
-    run(regions.split(","))
+    run(regions)
 
 
 @task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def main() -> None:
         if (error.name or "").split(".")[0] not in ("tools", "rehearsal"):
             raise
         sys.exit(f"inv: this copy of the project has no {error.name}. Run this task in the library's own repository.")
+    except BrokenPipeError:
+        # The reader, `head` for one, has seen enough. What is still buffered must not complain at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit("inv: stopped")
 

@@ -15,7 +15,7 @@ from rehearsal.client import emulator
 from tools.environments import ROOT, ensure
 from tools.errors import MlopsError
 from tools.publish import embedded
-from tools.publish.aws import EMBEDDED_ACCOUNT
+from tools.publish.aws import EMBEDDED_ACCOUNT, EMBEDDED_PARTITION, chosen_regions
 
 
 class EngineFailed(MlopsError):
@@ -35,8 +35,9 @@ class NothingPublished(MlopsError):
         super().__init__("Nothing is published on this machine yet. Run `./inv build publish engine`.")
 
 
-def run(regions: Sequence[str]) -> None:
-    """Try every template that has a launch card, in these regions."""
+def run(regions: str) -> None:
+    """Try every template that has a launch card, in these regions (names separated by commas)."""
+    names = chosen_regions(regions, EMBEDDED_PARTITION)
     if not embedded.STATE.is_dir():
         raise NothingPublished
     python = ensure("rehearsal")
@@ -49,7 +50,7 @@ def run(regions: Sequence[str]) -> None:
             failed = [
                 stack.name
                 for stack in stacks
-                if subprocess.run([python, *_command(stack, regions, server.endpoint)], cwd=ROOT).returncode != 0
+                if subprocess.run([python, *_command(stack, names, server.endpoint)], cwd=ROOT).returncode != 0
             ]
     if failed:
         raise EngineFailed(failed)
