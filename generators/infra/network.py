@@ -25,7 +25,7 @@ from generators.infra import questions
 from generators.infra.encryption import Keys
 from generators.infra.questions import Asked
 from generators.infra.services import ENDPOINTS
-from generators.kit import contracts, regions
+from generators.kit import contracts, publishing, regions
 from generators.kit.builder import Builder
 from generators.kit.functions import Surroundings, helper_function
 from generators.kit.iam import allow, encrypt_logs, role, trust
@@ -100,6 +100,9 @@ def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
             ZonesPreferred=troposphere.FindInMap("Regions", Region, "Zones"),
             Services=[If(endpoint.condition, Sub(endpoint.service), NoValue) for endpoint in ENDPOINTS],
             ExistingVpcId=asked[questions.EXISTING_VPC],
+            MakesS3Gateway=If("HasRouteTables", "true", "false"),
+            # CloudFormation asks again only when a property changes: each release looks at an existing VPC anew.
+            PlatformVersion=publishing.version(),
             NeededServices=[Sub(endpoint.service) for endpoint in ENDPOINTS if endpoint.core],
         )
     )
