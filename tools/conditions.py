@@ -80,6 +80,19 @@ def nested(template: Body) -> dict[str, str]:
     return {name: match[1] for name, match in found.items() if match}
 
 
+def nested_values(template: Body, parameters: Mapping[str, str], region: str) -> dict[str, dict[str, str]]:
+    """Give the templates of ours that these values nest there, each with its parameters as far as they are decided."""
+    asked = _Evaluation(template, parameters, region)
+    made = created(template, parameters, region)
+    values = {}
+    for logical, name in nested(template).items():
+        if logical in made:
+            given = template["Resources"][logical]["Properties"].get("Parameters", {})
+            resolved = {key: asked.resolve(value) for key, value in given.items()}
+            values[name] = {key: value for key, value in resolved.items() if isinstance(value, str)}
+    return values
+
+
 def launched_in(name: str, templates: Mapping[str, Body], regions: Sequence[str]) -> tuple[str, ...]:
     """Give the regions where a template can be launched: all, or where one that nests it can make it.
 

@@ -12,7 +12,7 @@ import yaml
 
 from generators.kit import publishing, regions
 from generators.kit.registry import Rendered
-from tools.conditions import created
+from tools.conditions import created, nested_values
 from tools.errors import MlopsError
 
 # The region whose quantities the README shows; defaults create the same in every region that has all types.
@@ -239,12 +239,17 @@ def _templates(templates: tuple[Rendered, ...]) -> str:
 def _quantities(templates: tuple[Rendered, ...]) -> str:
     """Count what a launch with the defaults makes, by type."""
     parts = []
+    bodies = {item.stack.name: item.body for item in templates}
     for item in templates:
         if not item.stack.launch:
             continue
         counted = Counter(created(item.body, item.stack.trial.parameters, SHOWN).values())
+        within = nested_values(item.body, item.stack.trial.parameters, SHOWN)
+        for name, values in within.items():
+            counted.update(created(bodies[name], values, SHOWN).values())
         rows = ((kind.removeprefix("AWS::"), str(number)) for kind, number in sorted(counted.items()))
-        parts.append(f"`{item.stack.name}` with its defaults: {sum(counted.values())} resources.\n")
+        nesting = f", those of its nested {', '.join(f'`{name}`' for name in within)} with it" if within else ""
+        parts.append(f"`{item.stack.name}` with its defaults: {sum(counted.values())} resources{nesting}.\n")
         parts.append("\n".join(_table(("Type", "Number"), rows)) + "\n")
     return "\n".join(parts)
 

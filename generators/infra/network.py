@@ -24,11 +24,11 @@ from troposphere.logs import LogGroup
 from generators.infra import questions
 from generators.infra.encryption import Keys
 from generators.infra.questions import Asked
-from generators.infra.services import ENDPOINTS
 from generators.kit import contracts, publishing, regions
 from generators.kit.builder import Builder
 from generators.kit.functions import Surroundings, helper_function
 from generators.kit.iam import allow, encrypt_logs, role, trust
+from generators.kit.services import ENDPOINTS
 
 # A group without any egress rule of its own is given one to everywhere; this one matches nothing.
 NOWHERE = SecurityGroupRule(
@@ -51,12 +51,17 @@ class Groups:
 
 @dataclass(frozen=True)
 class Network:
-    """Where Studio, jobs and endpoints live. `subnet_ids` is what was published, new or existing."""
+    """Where Studio, jobs and endpoints live. `subnets` is what was published, new or existing, comma-separated."""
 
     vpc_id: Any
-    subnet_ids: Any
+    subnets: GetAtt
     groups: Groups
     route_table: RouteTable
+
+    @property
+    def subnet_ids(self) -> Split:
+        """Give the subnets as a list."""
+        return Split(",", self.subnets)
 
 
 def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, around: Surroundings) -> Network:
@@ -71,12 +76,12 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, around: Surroundi
     b.publish(contracts.COMPUTE_SECURITY_GROUP_ID, Ref(groups.compute))
     b.publish(contracts.STUDIO_SECURITY_GROUP_ID, Ref(groups.studio))
     b.publish(contracts.VPCE_SECURITY_GROUP_ID, Ref(groups.vpce))
-    return Network(vpc_id, Split(",", GetAtt(published, "Value")), groups, table)
+    return Network(vpc_id, GetAtt(published, "Value"), groups, table)
 
 
 def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
     b.mapping("Regions", {
-        region.name: {"Zones": ",".join(region.zones), "Registries": list(region.registries)}
+        region.name: {"Zones": ",".join(region.zones)}
         for region in regions.launch_regions()
     })  # fmt: skip
     has_zones = b.when("HasZones", questions.given(questions.ZONE_IDS))

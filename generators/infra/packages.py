@@ -25,10 +25,10 @@ from generators.kit.naming import unique
 
 @dataclass(frozen=True)
 class PackageIndex:
-    """The index: its condition, and the ARNs of the repository and its packages."""
+    """The index: its condition and its domain."""
 
     condition: str
-    arns: list[Any]
+    domain: Domain
 
 
 def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
@@ -62,8 +62,7 @@ def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
     _origin_controls(b, has, name, ours)
     b.publish(contracts.PYPI_DOMAIN_NAME, name, when=has)
     b.publish(contracts.PYPI_REPOSITORY_NAME, GetAtt(ours, "Name"), when=has)
-    package = "arn:${AWS::Partition}:codeartifact:${AWS::Region}:${AWS::AccountId}:package/${PypiDomain.Name}/*"
-    return PackageIndex(has, [GetAtt(ours, "Arn"), Sub(package)])
+    return PackageIndex(has, domain)
 
 
 def _origin_controls(b: Builder, has: str, domain: Any, ours: Repository) -> None:

@@ -62,12 +62,6 @@ TRUSTED_ACCOUNTS = Question(
     default="", pattern=r"^(\d{12}(,\d{12})*)?$", constraint="Account ids of twelve digits, separated by commas, or empty.",
 )  # fmt: skip
 
-ORGANIZATION = Question(
-    "OrganizationId", "Organization", "Network",
-    "Organization whose accounts requests from the VPC may come from and reach, instead of the accounts above; may be empty.",
-    default="", pattern=r"^(o-[a-z0-9]{10,32})?$", constraint="An organization id such as o-a1b2c3d4e5, or empty.",
-)  # fmt: skip
-
 TRUST = Question(
     "SignInThrough", "How people sign in", "People",
     "Account: IAM users, and people of IAM Identity Center, that an account's policies allow; saml: a SAML provider; "

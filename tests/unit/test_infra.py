@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from generators.infra.services import ENDPOINTS
+from generators.kit.services import ENDPOINTS
 from generators.kit import regions
 from generators.kit.registry import rendered
-from tools.conditions import created, refused
+from tools.conditions import created, nested_values, refused
 
 ITEM = next(item for item in rendered() if item.stack.name == "1-infra")
 BODY, RESOURCES = ITEM.body, ITEM.body["Resources"]
@@ -21,32 +21,45 @@ def made(region: str = "us-east-1", **answers: str) -> dict[str, str]:
     return created(BODY, REQUIRED | answers, region)
 
 
+BODIES = {item.stack.name: item.body for item in rendered()}
+
+
+def endpoints(region: str = "us-east-1", **answers: str) -> set[str]:
+    """Give the endpoints that these answers make, in the template and in the nested one."""
+    values = nested_values(BODY, REQUIRED | answers, region)["endpoints"]
+    both = {**created(BODY, REQUIRED | answers, region), **created(BODIES["endpoints"], values, region)}
+    return {name for name, kind in both.items() if kind == "AWS::EC2::VPCEndpoint"}
+
+
 def properties(name: str) -> dict[str, Any]:
     return RESOURCES[name]["Properties"]  # type: ignore[no-any-return]
 
 
 def test_a_default_launch_makes_the_endpoints_that_default_features_call_and_no_other() -> None:
-    endpoints = {name.removesuffix("Endpoint") for name, kind in made().items() if kind == "AWS::EC2::VPCEndpoint"}
-    assert endpoints == {endpoint.name for endpoint in ENDPOINTS if endpoint.core} | {"S3Gateway"}
+    core = {f"{endpoint.name}Endpoint" for endpoint in ENDPOINTS if endpoint.core}
+    assert endpoints() == core | {"S3GatewayEndpoint"}
 
 
 def test_an_existing_vpc_brings_no_network_and_no_endpoint() -> None:
     there = made(ExistingVpcId="vpc-1", ExistingSubnetIds="subnet-1,subnet-2")
-    assert not {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::VPCEndpoint", "AWS::EC2::FlowLog"} & set(there.values())
+    assert not {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::FlowLog"} & set(there.values())
+    assert not endpoints(ExistingVpcId="vpc-1", ExistingSubnetIds="subnet-1,subnet-2")
     assert "StudioDomain" in there and "ComputeSecurityGroup" in there
 
 
 def test_an_endpoint_can_be_made_in_an_existing_vpc_and_left_out_of_a_new_one() -> None:
-    assert "StsEndpoint" in made(ExistingVpcId="vpc-1", ExistingSubnetIds="subnet-1,subnet-2", StsEndpointMode="create")
-    assert "StsEndpoint" not in made(StsEndpointMode="existing")
+    there = {"ExistingVpcId": "vpc-1", "ExistingSubnetIds": "subnet-1,subnet-2"}
+    assert endpoints(**there, StsEndpointMode="create") == {"StsEndpoint"}
+    assert endpoints() - endpoints(StsEndpointMode="existing") == {"StsEndpoint"}
 
 
 @pytest.mark.parametrize(("choice", "resource", "endpoint"), [
     ("MlflowApp", "TrackingApp", "MlflowEndpoint"), ("TrackingServer", "TrackingServer", "ExperimentsEndpoint"),
 ])  # fmt: skip
 def test_tracking_brings_its_own_endpoint(choice: str, resource: str, endpoint: str) -> None:
-    assert {resource, endpoint, "TrackingRole"} <= set(made(ExperimentTracking=choice))
-    assert not {resource, endpoint, "TrackingRole"} & set(made())
+    assert {resource, "TrackingRole"} <= set(made(ExperimentTracking=choice))
+    assert endpoints(ExperimentTracking=choice) - endpoints() == {endpoint}
+    assert not {resource, "TrackingRole"} & set(made())
 
 
 def test_what_a_region_lacks_is_switched_off_by_the_template() -> None:

@@ -16,6 +16,21 @@ class Endpoint:
     policy: bool = True
 
     @property
+    def switch(self) -> str:
+        """Give the name of the switch that makes it."""
+        return f"Enable{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Give the service's name as a person reads it."""
+        return f"Endpoint {self.service.replace('${AWS::Region}', 'REGION')}"
+
+    @property
+    def actions(self) -> str:
+        """Give the service prefix of the actions that it carries."""
+        return ACTIONS.get(self.name, self.name.lower())
+
+    @property
     def condition(self) -> str:
         """Give the condition under which it is made."""
         return f"Creates{self.name}Endpoint"
@@ -65,3 +80,9 @@ ENDPOINTS = (
     Endpoint("Glue", aws("glue"), "the data catalogue", policy=False),
     Endpoint("Ec2", aws("ec2"), "network look-ups by code"),
 )
+# Service prefix of the actions, where it is not the endpoint's own name.
+ACTIONS = {
+    "SageMakerApi": "sagemaker", "SageMakerRuntime": "sagemaker", "Studio": "sagemaker", "Monitoring": "cloudwatch",
+    "EcrApi": "ecr", "EcrDkr": "ecr", "CodeArtifactApi": "codeartifact", "CodeArtifactRepositories": "codeartifact",
+    "GitCodeCommit": "codecommit", "Mlflow": "sagemaker", "Experiments": "sagemaker-mlflow",
+}  # fmt: skip
