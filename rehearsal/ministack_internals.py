@@ -105,7 +105,30 @@ def _install(provider: Provider) -> None:
     _patch("_resolve_document", _template_urls(helpers._resolve_document), helpers)
     for name, function in _resource_calls(provisioners, provider).items():
         _patch(name, function, provisioners, stacks)
+    nested = provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]
+    nested["delete"] = _nested_delete(nested["delete"], provisioners, stacks)
     _answer_for_functions()
+
+
+def _nested_delete(delete: Callable[..., None], provisioners: Any, stacks: Any) -> Callable[..., None]:
+    """Delete a nested stack but for what its own template retains: ministack deletes everything in it."""
+    package = _module(_CLOUDFORMATION)
+
+    def keep_and_delete(physical_id: str, properties: Mapping[str, Any]) -> None:
+        child = package._stacks.get(provisioners._nested_stack_lookup_name(physical_id))
+        if child:
+            others: list[dict[str, Any]] = list(package._stacks.values())
+            parent = next((stack for stack in others if stack["StackId"] == child.get("ParentId")), {})
+            rolls_back = "ROLLBACK" in parent.get("StackStatus", "")
+            kept = {"Retain"} if rolls_back else {"Retain", "RetainExceptOnCreate"}
+            for name, resource in child["_template"]["Resources"].items():
+                if resource.get("DeletionPolicy") in kept and name in child["_resources"]:
+                    held = child["_resources"].pop(name)
+                    identity = (child["StackId"], child["StackName"], name, held["ResourceType"], "DELETE_SKIPPED")
+                    stacks._add_event(*identity, physical_id=held["PhysicalResourceId"])
+        delete(physical_id, properties)
+
+    return keep_and_delete
 
 
 def _module(name: str) -> Any:

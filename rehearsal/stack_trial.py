@@ -18,6 +18,7 @@ from typing import Any
 from rehearsal import client
 from rehearsal.errors import RehearsalError, TrialFailed
 
+NESTED = "AWS::CloudFormation::Stack"
 CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
@@ -66,16 +67,18 @@ def trial(
     stack = {"StackName": f"trial-{time.time_ns():x}", "TemplateURL": template_url, "Capabilities": CAPABILITIES}
     stack_id = _asked("create", cloudformation.create_stack, **stack, Parameters=_listed(parameters))["StackId"]
     created = _settled("create", cloudformation, stack_id)
-    rows = _rows(endpoint, cloudformation, stack_id)
+    ids = _stacks(cloudformation, stack_id)
+    rows = _rows(endpoint, cloudformation, ids)
     changed = _listed({**parameters, **changed_parameters})
     _asked("update", cloudformation.update_stack, **stack, Parameters=changed)
     _settled("update", cloudformation, stack_id)
-    _rows(endpoint, cloudformation, stack_id)
+    ids |= _stacks(cloudformation, stack_id)
+    _rows(endpoint, cloudformation, _stacks(cloudformation, stack_id))
     _asked("delete", cloudformation.delete_stack, StackName=stack_id)
     _settled("delete", cloudformation, stack_id)
-    skipped = [e for e in _events(cloudformation, stack_id) if e["ResourceStatus"] == "DELETE_SKIPPED"]
-    retained = {event["LogicalResourceId"] for event in skipped}
-    left = {r["logical_id"] for r in client.fetch(endpoint, "resources") if r["stack_id"] == stack_id}
+    events = [event for one in ids for event in _events(cloudformation, one)]
+    retained = {event["LogicalResourceId"] for event in events if event["ResourceStatus"] == "DELETE_SKIPPED"}
+    left = {r["logical_id"] for r in client.fetch(endpoint, "resources") if r["stack_id"] in ids}
     if left != retained:
         raise TrialFailed("delete", f"left behind or lost: {', '.join(sorted(left ^ retained))}")
     outputs = {output["OutputKey"]: output["OutputValue"] for output in created.get("Outputs", [])}
@@ -114,16 +117,33 @@ def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
     return [event for page in pages for event in page["StackEvents"]][::-1]
 
 
-def _rows(endpoint: str, cloudformation: Any, stack_id: str) -> tuple[Row, ...]:
-    """List what the stack says it has and what stands behind it, which may not be nothing."""
-    ignored = [name for name in client.fetch(endpoint, "ledger")["ignored"] if name.startswith(stack_id)]
+def _stacks(cloudformation: Any, stack_id: str, path: str = "") -> dict[str, str]:
+    """Give a stack and the stacks nested in it: id, and the logical ids that lead to it, each ending in a slash."""
+    found = {stack_id: path}
+    for resource in _listed_resources(cloudformation, stack_id):
+        if resource["ResourceType"] == NESTED:
+            within = f"{path}{resource['LogicalResourceId']}/"
+            found |= _stacks(cloudformation, resource["PhysicalResourceId"], within)
+    return found
+
+
+def _listed_resources(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+    return [resource for page in pages for resource in page["StackResourceSummaries"]]
+
+
+def _rows(endpoint: str, cloudformation: Any, stacks: Mapping[str, str]) -> tuple[Row, ...]:
+    """List what the stacks say they have and what stands behind it, which may not be nothing."""
+    ignored = [name for name in client.fetch(endpoint, "ledger")["ignored"] if name.startswith(tuple(stacks))]
     if ignored:
         raise TrialFailed("ledger", f"ignored by the emulator: {', '.join(ignored)}")
-    kinds = {r["logical_id"]: r["kind"] for r in client.fetch(endpoint, "resources") if r["stack_id"] == stack_id}
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-    listed = [resource for page in pages for resource in page["StackResourceSummaries"]]
-    ids = ((r["LogicalResourceId"], r) for r in listed)
-    return tuple(Row(name, r["ResourceType"], r["ResourceStatus"], kinds[name]) for name, r in ids)
+    rows = []
+    for stack_id, path in stacks.items():
+        kinds = {r["logical_id"]: r["kind"] for r in client.fetch(endpoint, "resources") if r["stack_id"] == stack_id}
+        for resource in _listed_resources(cloudformation, stack_id):
+            name = resource["LogicalResourceId"]
+            rows.append(Row(path + name, resource["ResourceType"], resource["ResourceStatus"], kinds[name]))
+    return tuple(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

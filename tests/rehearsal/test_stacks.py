@@ -325,3 +325,21 @@ def test_regions_and_accounts_are_separate(account: Emulator) -> None:
     for elsewhere in (account.client("ssm", "eu-south-1"), account.client("ssm", account="210987654321")):
         with pytest.raises(ClientError, match="ParameterNotFound"):
             elsewhere.get_parameter(Name="/here")
+
+
+def test_what_a_nested_template_retains_stays_when_its_parent_goes(account: Emulator) -> None:
+    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
+    child = {
+        "Kept": resource(REPOSITORY, {"RepositoryName": "nested-kept"}, **kept),
+        "Gone": resource(REPOSITORY, {"RepositoryName": "nested-gone"}),
+    }
+    body = json.dumps({"Resources": child}).encode()
+    account.client("s3").put_object(Bucket="assets-us-east-1", Key="v1/child.json", Body=body)
+    url = "https://assets-us-east-1.s3.us-east-1.amazonaws.com/v1/child.json"
+    stack = Stack(account, {"Child": resource("AWS::CloudFormation::Stack", {"TemplateURL": url})})
+    assert stack.status == "CREATE_COMPLETE"
+    child_id = stack.api.describe_stack_resource(StackName=stack.id, LogicalResourceId="Child")
+    nested = child_id["StackResourceDetail"]["PhysicalResourceId"]
+    assert stack.delete() == "DELETE_COMPLETE"
+    left = {r["logical_id"] for r in account.resources() if r["stack_id"] == nested}
+    assert left == {"Kept"}

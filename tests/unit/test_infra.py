@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from generators.kit.services import ENDPOINTS
 from generators.kit import regions
 from generators.kit.registry import rendered
+from generators.kit.services import ENDPOINTS
 from tools.conditions import created, nested_values, refused
 
 ITEM = next(item for item in rendered() if item.stack.name == "1-infra")
