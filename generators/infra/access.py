@@ -223,6 +223,7 @@ def _repository_statements(persona: Persona, keys: Keys, repositories: Repositor
              "codecommit:UpdatePullRequestTitle"]  # fmt: skip
     through = {"StringEquals": {"kms:ViaService": Sub("codecommit.${AWS::Region}.${AWS::URLSuffix}")}}
     return [
+        allow("SeeRepositories", "codecommit:ListRepositories", "*"),
         allow("OwnRepository", [*read, *write], arns[persona.owns]),
         allow("OtherRepositories", read, others),
         allow("KeyOfTheRepositories", USE, keys.arn, through),
