@@ -12,7 +12,7 @@ from invoke.exceptions import ParseError
 from invoke.program import Program
 
 from generators.kit.errors import GeneratorError
-from generators.kit.publishing import version
+from generators.kit.version import version
 from tools.errors import MlopsError
 
 ROOT = Path(__file__).resolve().parent.parent

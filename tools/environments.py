@@ -22,10 +22,10 @@ class EnvironmentFailed(MlopsError):
     """An environment could not be made."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(
-            f"The environment '{name}' could not be made: {reason}\n"
-            f"Check that pip reaches your package index, then run the same command again."
-        )
+        mend = "Check that pip reaches your package index, then run the same command again."
+        if "ensurepip" in reason:
+            mend = "Install Python's venv module (Debian: apt-get install python3-venv), or uv, then run it again."
+        super().__init__(f"The environment '{name}' could not be made: {reason}\n{mend}")
 
 
 def folder(name: str) -> Path:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from functools import cache
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from troposphere import Sub
 
-from generators.kit.errors import BadVersion
 from generators.kit.stack import Stack
+from generators.kit.version import ROOT, configured_prefix, is_stable, version
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["ROOT", "configured_prefix", "is_stable", "version"]  # one door for what is published
+
 ASSETS_BUCKET = "${AssetsBucketPrefix}-${AWS::Region}"
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html (partitions); console hosts differ by partition.
 PARTITIONS = {
@@ -21,35 +18,6 @@ PARTITIONS = {
     "aws-cn": ("amazonaws.com.cn", "console.amazonaws.cn"),
     "aws-us-gov": ("amazonaws.com", "console.amazonaws-us-gov.com"),
 }
-
-
-@cache
-def _project() -> dict[str, object]:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return tomllib.load(file)
-
-
-@cache
-def version() -> str:
-    """Give the version; it lives in pyproject.toml alone."""
-    project = _project()["project"]
-    assert isinstance(project, dict)
-    found = str(project["version"])
-    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", found):
-        raise BadVersion(found)
-    return found
-
-
-def is_stable(wanted: str | None = None) -> bool:
-    """Tell whether a version is stable, so that `latest/` may point to it."""
-    return re.fullmatch(r"\d+\.\d+\.\d+", wanted or version()) is not None
-
-
-def configured_prefix() -> str:
-    """Give the configured prefix of the published buckets, empty while nobody owns one."""
-    tool = _project()["tool"]
-    assert isinstance(tool, dict)
-    return str(tool["mlops"]["assets-bucket-prefix"])
 
 
 def release_prefix() -> str:
