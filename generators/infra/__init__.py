@@ -50,7 +50,7 @@ def build(b: Builder) -> None:
     index = packages.build(b, asked, keys)
     repositories_ = repositories.build(b, keys)
     home = studio.build(b, asked, keys, roles, net)
-    access.personas(b, asked, keys, roles, home, repositories_)
+    access.personas(b, asked, keys, roles, net, home, repositories_)
     tracked = tracking.build(b, asked, store, roles, keys)
     endpoints.build(b, asked, net, index)
     operations.tagging(b, around)

@@ -11,6 +11,7 @@ from troposphere.iam import ManagedPolicy
 
 from generators.infra import questions
 from generators.infra.encryption import USE, Keys
+from generators.infra.network import Network
 from generators.infra.questions import Asked
 from generators.infra.repositories import Repositories
 from generators.infra.studio import SEE_STUDIO, Home
@@ -45,6 +46,7 @@ class Persona:
         )
 
 
+STACK_NAME = "1-infra"
 OURS = "role/mlops/*"
 SEE_STACK = [
     f"cloudformation:{action}"
@@ -66,11 +68,11 @@ PARAMETERS = (
     "ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:DescribeParameters", "ssm:GetParameter*",
     "ssm:ListTagsForResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource",
 )  # fmt: skip
-CHANGE_ROLES = (
-    "iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
-    "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy",
-    "iam:UpdateRole",
-)  # fmt: skip
+# Whatever changes what it names; with the ARNs of roles or policies as resource it is about these alone.
+CHANGE = [
+    f"iam:{verb}*" for verb in ("Attach", "Create", "Delete", "Detach", "Pass", "Put", "Set", "Tag", "Untag", "Update")
+]
+USE_FUNCTIONS = ["lambda:Get*", "lambda:InvokeFunction", "lambda:List*"]
 ROLE_CARE = (
     "iam:AttachRolePolicy", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:CreateRole", "iam:CreateServiceLinkedRole",
     "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
@@ -86,6 +88,8 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
     own = b.when("HasOwnBoundary", questions.given(questions.BOUNDARY))
     allowed = If(own, [boundaries, asked[questions.BOUNDARY]], [boundaries])
     roles_of_ours, platform = iam_arn(OURS), iam_arn("role/mlops/platform/*")
+    others = {"ArnNotLike": {"aws:PrincipalArn": platform}}  # whoever is no role of the platform itself
+    ours = {"StringEquals": {"aws:ResourceTag/mlops:template": b.stack.name}}
     policy = b.add(
         ManagedPolicy(
             "PermissionsBoundary",
@@ -97,14 +101,11 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
                 deny("RolesCarryABoundary", ["iam:CreateRole", "iam:PutRolePermissionsBoundary"], "*",
                      {"ArnNotLike": {"iam:PermissionsBoundary": allowed}}),
                 deny("BoundariesStay", "iam:DeleteRolePermissionsBoundary", "*"),
-                deny("BoundariesAreNotRewritten",
-                     ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion",
-                      "iam:SetDefaultPolicyVersion"], allowed),
-                {"Sid": "OnlyOurRoles", "Effect": "Deny", "NotResource": [roles_of_ours, iam_arn("role/aws-service-role/*")],
-                 "Action": [*CHANGE_ROLES, "iam:PassRole"]},
-                deny("PlatformRolesStay", [*CHANGE_ROLES, "iam:PassRole", "sts:AssumeRole"], platform),
-                {"Sid": "OnlyOurPolicies", "Effect": "Deny", "NotResource": iam_arn("policy/mlops/*"),
-                 "Action": ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:SetDefaultPolicyVersion"]},
+                deny("BoundariesAreNotRewritten", CHANGE, allowed),
+                {"Sid": "OnlyOurRolesAndPolicies", "Effect": "Deny", "Action": CHANGE,
+                 "NotResource": [roles_of_ours, iam_arn("role/aws-service-role/*"), iam_arn("policy/mlops/*")]},
+                deny("PlatformRolesStay", CHANGE, platform),
+                deny("PlatformRolesAreNotTaken", "sts:AssumeRole", Sub("arn:${AWS::Partition}:iam::*:role/mlops/platform/*")),
                 {"Sid": "OnlyOurRolesAreTaken", "Effect": "Deny", "Action": "sts:AssumeRole",
                  "NotResource": Sub("arn:${AWS::Partition}:iam::*:role/mlops/*")},
                 deny("FactsOfThePlatformStay", ["ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:PutParameter"],
@@ -114,10 +115,25 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
                      {"StringNotEquals": {"sagemaker:DirectInternetAccess": "Disabled"}}),
                 deny("NothingIsBornApproved", "sagemaker:CreateModelPackage", "*",
                      {"StringEquals": {"sagemaker:ModelApprovalStatus": "Approved"}}),
-                deny("PlatformKeyStays", ["kms:DisableKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"], keys.arn),
-                deny("PlatformFunctionsStay",
-                     ["lambda:AddPermission", "lambda:DeleteFunction", "lambda:UpdateFunctionCode",
-                      "lambda:UpdateFunctionConfiguration"], arn("lambda", "function:${AWS::StackName}-*")),
+                deny("OnlyApproversDecide", "codepipeline:PutApprovalResult", "*", others),
+                deny("OnlyApproversDecideOnModels", "sagemaker:UpdateModelPackage", "*",
+                     {**others, "Null": {"sagemaker:ModelApprovalStatus": "false"}}),
+                deny("OwnersStay", ["sagemaker:AddTags", "sagemaker:DeleteTags"], arn("sagemaker", "user-profile/*"),
+                     {"ForAnyValue:StringEquals": {"aws:TagKeys": ["mlops:owner", "mlops:project"]},
+                      "Null": {"sagemaker:TaggingAction": "true"}}),
+                deny("PlatformKeyStays",
+                     ["kms:DeleteAlias", "kms:DisableKey", "kms:DisableKeyRotation", "kms:PutKeyPolicy", "kms:RevokeGrant",
+                      "kms:ScheduleKeyDeletion", "kms:UpdateAlias"], keys.arn),
+                # By name, and by tag: CloudFormation shortens the names when the stack's own is long.
+                {"Sid": "PlatformFunctionsStay", "Effect": "Deny", "NotAction": USE_FUNCTIONS,
+                 "Resource": arn("lambda", "function:${AWS::StackName}-*")},
+                {"Sid": "TaggedFunctionsStay", "Effect": "Deny", "NotAction": USE_FUNCTIONS, "Condition": ours,
+                 "Resource": arn("lambda", "function:*")},
+                deny("PlatformRulesStay", ["events:DeleteRule", "events:DisableRule", "events:PutRule", "events:PutTargets",
+                                           "events:RemoveTargets"], arn("events", "rule/*"), ours),
+                {"Sid": "PlatformStackStays", "Effect": "Deny", "Condition": others,
+                 "NotAction": ["cloudformation:Describe*", "cloudformation:Get*", "cloudformation:List*"],
+                 "Resource": [arn("cloudformation", f"stack/${{AWS::StackName}}{nested}/*") for nested in ("", "-*")]},
             ),
         ),
     )  # fmt: skip
@@ -126,10 +142,13 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
     return carried
 
 
-def personas(b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, home: Home, repositories: Repositories) -> None:
+def personas(
+    b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, net: Network, home: Home, repositories: Repositories
+) -> None:
     """Add a role for each persona, unless there is one already."""
     way_in = _way_in(b, asked)
     limit = b.when("HasStudioCidr", questions.given(questions.STUDIO_CIDRS))
+    hub = b.when("HasStudioVpc", questions.given(questions.STUDIO_VPC))
     for persona in PERSONAS:
         answer = b.ask(persona.existing)
         creates = b.when(f"Creates{persona.name}Role", Equals(answer, ""))
@@ -142,6 +161,7 @@ def personas(b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, home: Home
                     *persona.may(home, asked),
                     *_repository_statements(persona, keys, repositories),
                     If(limit, _from_cidr(asked), NoValue),
+                    If(limit, _from_vpc([net.vpc_id, If(hub, asked[questions.STUDIO_VPC], NoValue)]), NoValue),
                 ],
                 boundary_arn,
                 MaxSessionDuration=28800,
@@ -176,7 +196,7 @@ def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
             "ForAllValues:StringEquals": {"aws:TagKeys": ["email"]}}  # fmt: skip
 
     def statements(persona: Persona) -> list[Any]:
-        sets = _signed_in(account, f"AWSReservedSSO_${{PermissionSetPrefix}}{persona.name}_*")
+        sets = _signed_in(account, f"AWSReservedSSO_${{PermissionSetPrefix}}{persona.name}_{'?' * 16}")
         sessions = {**keeps_name, "ArnLike": {"aws:PrincipalArn": If(center, sets, _signed_in(account, "*"))}}
         federated = take("People", ["sts:AssumeRoleWithSAML", "sts:TagSession"], {"Federated": asked[questions.SAML_PROVIDER]},
                          {"StringEquals": {"SAML:aud": asked[questions.SAML_AUDIENCE]}})  # fmt: skip
@@ -199,6 +219,7 @@ def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
 def _signed_in(account: Any, name: str) -> list[Sub]:
     """Name the roles that IAM Identity Center makes; where its own region is us-east-1 they have no region in the path.
 
+    Their names end in sixteen characters that no permission set's own name may take the place of.
     Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html"""
     role_path = "arn:${AWS::Partition}:iam::${Account}:role/aws-reserved/sso.amazonaws.com/"
     return [Sub(f"{role_path}{place}{name}", Account=account) for place in (("", "*/") if name != "*" else ("",))]
@@ -208,6 +229,12 @@ def _from_cidr(asked: Asked) -> Statement:
     # A request has one of the two addresses; a missing one counts as outside, so that the other decides.
     return deny("StudioOnlyFromOurNetwork", "sagemaker:CreatePresignedDomainUrl", "*",
                 {"NotIpAddress": dict.fromkeys(("aws:SourceIp", "aws:VpcSourceIp"), asked[questions.STUDIO_CIDRS])})  # fmt: skip
+
+
+def _from_vpc(vpcs: Any) -> Statement:
+    # Private ranges overlap: an address inside a VPC says nothing without the VPC.
+    return deny("StudioOnlyThroughOurVpcs", "sagemaker:CreatePresignedDomainUrl", "*",
+                {"StringNotEquals": {"aws:SourceVpc": vpcs}, "Null": {"aws:VpcSourceIp": "false"}})  # fmt: skip
 
 
 def _repository_statements(persona: Persona, keys: Keys, repositories: Repositories) -> list[Any]:
@@ -233,10 +260,10 @@ def _repository_statements(persona: Persona, keys: Keys, repositories: Repositor
 def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
     stack = Sub("arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*")
     return [
-        allow("SeeTheStack", SEE_STACK, stack),
+        allow("SeeTheStack", SEE_STACK, [stack, arn("cloudformation", "stack/${AWS::StackName}-*/*")]),
         # Only from the release: a stack that was installed with a service role does what any template says.
         allow("PrepareUpgrades", "cloudformation:CreateChangeSet", stack,
-              {"StringLike": {"cloudformation:TemplateUrl": publishing.any_release_url()}}),
+              {"StringLike": {"cloudformation:TemplateUrl": publishing.any_release_url(STACK_NAME)}}),
         allow("Upgrade", ["cloudformation:DeleteChangeSet", "cloudformation:ExecuteChangeSet"], stack),
         allow("FetchRelease", ["s3:GetObject", "s3:GetObjectVersion"],
               Sub("arn:${AWS::Partition}:s3:::${AssetsBucketPrefix}-${AWS::Region}/*")),

@@ -100,6 +100,11 @@ STUDIO_CIDRS = Question(
     "Address range that a person must come from to open Studio; left empty, any network.",
     default="", pattern=r"^((\d{1,3}\.){3}\d{1,3}/([89]|[12]\d|3[0-2]))?$", constraint="An IPv4 range, or empty.",
 )  # fmt: skip
+STUDIO_VPC = Question(
+    "StudioAccessVpcId", "Other VPC that Studio may be opened from", "People",
+    "With a network above, the VPC through which people come from inside, such as a hub; left empty, only the platform's own.",
+    default="", pattern=r"^(vpc-[0-9a-f]+)?$", constraint="A VPC id such as vpc-0123456789abcdef0, or empty.",
+)  # fmt: skip
 BOUNDARY = Question(
     "ExistingPermissionsBoundaryArn", "Your own permissions boundary", "People",
     "Managed policy that every role carries instead of the platform's own boundary; left empty, the platform's is used.",

@@ -68,9 +68,9 @@ def nested_url(name: str) -> Sub:
     return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/{key}")
 
 
-def any_release_url() -> Sub:
-    """Give the pattern of the template URLs of every release, for conditions."""
-    return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/v*/templates/*")
+def any_release_url(name: str) -> Sub:
+    """Give the pattern of a template's URLs in every release, for conditions."""
+    return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/v*/{template_key(name)}")
 
 
 def launch_url(stack: Stack, prefix: str, region: str) -> str:

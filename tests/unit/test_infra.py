@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -144,16 +145,29 @@ def _principals(value: Any) -> list[Any]:
 
 
 def test_the_boundary_protects_itself_and_what_carries_it() -> None:
-    denied = {
-        s["Sid"]: s for s in properties("PermissionsBoundary")["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"
-    }
+    document = properties("PermissionsBoundary")["PolicyDocument"]
+    denied = {s["Sid"]: s for s in document["Statement"] if s["Effect"] == "Deny"}
     assert denied["BoundariesStay"]["Action"] == "iam:DeleteRolePermissionsBoundary"
-    assert "iam:CreateRole" in denied["RolesCarryABoundary"]["Action"]
-    assert {"iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"} <= set(
-        denied["BoundariesAreNotRewritten"]["Action"]
-    )
-    assert "iam:PassRole" in denied["OnlyOurRoles"]["Action"]
-    assert len(json.dumps(properties("PermissionsBoundary")["PolicyDocument"]).replace(" ", "")) < 6144
+    assert {"iam:CreateRole", "iam:PutRolePermissionsBoundary"} == set(denied["RolesCarryABoundary"]["Action"])
+    for sid in ("BoundariesAreNotRewritten", "OnlyOurRolesAndPolicies", "PlatformRolesStay"):
+        changes = denied[sid]["Action"]
+        for action in (
+            "CreatePolicyVersion",
+            "SetDefaultPolicyVersion",
+            "PassRole",
+            "PutRolePolicy",
+            "UpdateAssumeRolePolicy",
+        ):
+            assert any(fnmatch(f"iam:{action}", pattern) for pattern in changes), (sid, action)
+        assert not any(fnmatch("iam:GetRole", pattern) for pattern in changes)
+    for sid in (
+        "OnlyApproversDecide",
+        "OnlyApproversDecideOnModels",
+        "NothingIsBornApproved",
+        "OwnersStay",
+        "PlatformStackStays",
+    ):
+        assert sid in denied
 
 
 def test_studio_is_private_and_names_the_person() -> None:
