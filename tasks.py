@@ -100,7 +100,7 @@ def engine(_: Any, regions: str = "us-east-1,eu-south-1") -> None:
 
 @task
 def bench(_: Any) -> None:
-    """Measure what the README promises about speed and size."""
+    """Measure speed and size against the targets they have to keep."""
     from tools.bench import run
 
     run()

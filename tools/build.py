@@ -14,7 +14,7 @@ def build(check: bool = False) -> None:
     """Write what is rendered; with `check`, raise when a committed file is not what would be written."""
     wanted = files()
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_bytes() != text.encode()]
-    orphans = [path for folder in _folders() for path in sorted(folder.glob("*")) if path not in wanted]
+    orphans = _orphans(wanted)
     if check:
         _refuse(stale, orphans)
         print(f"{len(wanted)} rendered files are what the generators say.")
@@ -45,8 +45,20 @@ def files() -> dict[Path, str]:
     return wanted
 
 
-def _folders() -> list[Path]:
-    return [ROOT / "templates", ROOT / "docs" / "reference"]
+def _orphans(wanted: dict[Path, str]) -> list[Path]:
+    """Give the files that an earlier build rendered and this one does not. Raises on what no build has rendered."""
+    found: list[Path] = []
+    foreign: list[Path] = []
+    for folder in (ROOT / "templates", ROOT / "docs" / "reference"):
+        for path in sorted(folder.rglob("*")):
+            if path in wanted or path.is_dir():
+                continue
+            first = path.read_bytes().split(b"\n", 1)[0]
+            (found if b"Rendered from" in first or path.name.endswith(".new") else foreign).append(path)
+    if foreign:
+        names = [f"{path.relative_to(ROOT)} was written by hand" for path in foreign]
+        raise Problems("templates/ and docs/reference/ are rendered:", names, "Move them, guides to docs/guides/.")
+    return found
 
 
 def _refuse(stale: list[Path], orphans: list[Path]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from generators.kit import publishing, regions
+from generators.kit.parameters import Question
 from generators.kit.registry import Rendered
 from tools.conditions import created, nested_values
 from tools.errors import MlopsError
@@ -20,21 +21,25 @@ SHOWN = "us-east-1"
 MARK = re.compile(r"(<!-- rendered: (\w+) -->\n).*?(<!-- /rendered -->)", re.DOTALL)
 
 
-class UnknownTable(MlopsError):
-    """README asks for a table that nothing renders."""
+class BrokenMarkers(MlopsError):
+    """README's markers are not one pair for each table."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"README.md asks for the table '{name}'; there are: {', '.join(TABLES)}. Correct the marker.")
+    def __init__(self, opened: list[str], closed: int) -> None:
+        super().__init__(
+            f"README.md has the markers {', '.join(opened) or 'none'} and {closed} closing ones. "
+            f"Put each of {', '.join(TABLES)} once between `<!-- rendered: NAME -->` and `<!-- /rendered -->`."
+        )
 
 
 def readme(text: str, templates: tuple[Rendered, ...]) -> str:
     """Fill the tables between README's markers."""
 
     def fill(match: re.Match[str]) -> str:
-        if match[2] not in TABLES:
-            raise UnknownTable(match[2])
         return f"{match[1]}{TABLES[match[2]](templates)}{match[3]}"
 
+    opened, closed = re.findall(r"<!-- rendered: (\w+) -->", text), text.count("<!-- /rendered -->")
+    if sorted(opened) != sorted(TABLES) or len(opened) != closed or len(MARK.findall(text)) != closed:
+        raise BrokenMarkers(opened, closed)
     return MARK.sub(fill, text)
 
 
@@ -87,7 +92,7 @@ def reference(item: Rendered) -> str:
         "",
         "## Resources",
         "",
-        f"{len(made)} of {len(body['Resources'])} resources with the default values; the condition says when the others are made.",
+        f"{len(made)} of {len(body['Resources'])} resources {_values_shown(item)}; the condition says when each is made.",
         "",
         *_table(
             ("Logical id", "Type", "Made when", "Kept on delete"),
@@ -125,6 +130,10 @@ def _launched(item: Rendered) -> str:
     return f"Launched in the {stack.account} account" + (f", after {', '.join(stack.needs)}." if stack.needs else ".")
 
 
+def _values_shown(item: Rendered) -> str:
+    return "with the values of its trial" if item.stack.nested_in else "with the default values"
+
+
 def region_page() -> str:
     """Render the page that says what differs from region to region, and where that was found."""
     sources = json.loads((publishing.ROOT / "tools" / "region_sources.json").read_text(encoding="utf-8"))["sources"]
@@ -142,7 +151,7 @@ def region_page() -> str:
         "# Regions",
         "",
         "A region is offered when the registry schemas have every type that a launch with the defaults makes there. What else",
-        "it lacks, the template switches off by itself. `./inv facts --check` says it for every region AWS publishes schemas for.",
+        "it lacks, the template switches off by itself. `./inv facts --check` says so for every region of the sources.",
         "",
         *_table(("Region", "Zones, in the order they are tried", "Switched off", "AWS image registries"), rows),
         "",
@@ -174,12 +183,22 @@ def _parameters(item: Rendered) -> Iterable[str]:
                     else f"`{question.default}`"
                     if question.default != ""
                     else "(empty)",
-                    ", ".join(question.allowed) or question.constraint,
+                    ", ".join(question.allowed) or question.constraint or _bounds(question),
                 )
                 for question in asked
             ),
         )
         yield ""
+
+
+def _bounds(question: Question) -> str:
+    if question.min_value is None:
+        return ""
+    return (
+        f"{question.min_value} to {question.max_value}"
+        if question.max_value is not None
+        else f"{question.min_value} or more"
+    )
 
 
 def _rules(body: dict[str, Any]) -> list[str]:
@@ -249,7 +268,9 @@ def _quantities(templates: tuple[Rendered, ...]) -> str:
             counted.update(created(bodies[name], values, SHOWN).values())
         rows = ((kind.removeprefix("AWS::"), str(number)) for kind, number in sorted(counted.items()))
         nesting = f", those of its nested {', '.join(f'`{name}`' for name in within)} with it" if within else ""
-        parts.append(f"`{item.stack.name}` with its defaults: {sum(counted.values())} resources{nesting}.\n")
+        number = sum(counted.values())
+        many = "s" if number > 1 else ""
+        parts.append(f"`{item.stack.name}` with its defaults: {number} resource{many}{nesting}.\n")
         parts.append("\n".join(_table(("Type", "Number"), rows)) + "\n")
     return "\n".join(parts)
 

@@ -4,6 +4,7 @@ Run by `./inv` before anything is installed, so it needs the standard library al
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -18,13 +19,17 @@ LOCKS = ROOT / "requirements"
 LAMBDA_PYTHON = "3.13"
 
 
+INDEX = "Check that pip reaches your package index, then run the same command again."
+
+
 class EnvironmentFailed(MlopsError):
     """An environment could not be made."""
 
-    def __init__(self, name: str, reason: str) -> None:
-        mend = "Check that pip reaches your package index, then run the same command again."
+    def __init__(self, name: str, reason: str, mend: str = INDEX) -> None:
         if "ensurepip" in reason:
             mend = "Install Python's venv module (Debian: apt-get install python3-venv), or uv, then run it again."
+        elif "Permission denied" in reason:
+            mend = "Make the project's folder writable for you, then run it again."
         super().__init__(f"The environment '{name}' could not be made: {reason}\n{mend}")
 
 
@@ -48,11 +53,28 @@ def ensure(name: str) -> Path:
     lock, stamp = LOCKS / f"{name}.txt", folder(name) / ".lock"
     if not lock.is_file():
         raise EnvironmentFailed(name, f"there is no lock requirements/{name}.txt; there are: {', '.join(names())}")
-    if stamp.is_file() and stamp.read_bytes() == lock.read_bytes():
+    if _is_made(name, lock, stamp):
         return python_of(name)
+    try:
+        (ROOT / ".venvs").mkdir(exist_ok=True)
+        with (ROOT / ".venvs" / f".{name}.making").open("w") as making:
+            fcntl.flock(making, fcntl.LOCK_EX)  # two first starts at once: the second finds it made
+            if not _is_made(name, lock, stamp):
+                _make(name, lock, stamp)
+    except OSError as error:
+        raise EnvironmentFailed(name, str(error)) from error
+    return python_of(name)
+
+
+def _is_made(name: str, lock: Path, stamp: Path) -> bool:
+    return python_of(name).exists() and stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
+
+
+def _make(name: str, lock: Path, stamp: Path) -> None:
     print(f"Making the environment '{name}' in {folder(name).relative_to(ROOT)} ...", file=sys.stderr, flush=True)
     # Without the stamp a half-made environment is never taken for a whole one.
-    shutil.rmtree(folder(name), ignore_errors=True)
+    if folder(name).exists():
+        shutil.rmtree(folder(name))
     base = (lambda_python() or sys.executable) if name == "lambda" else sys.executable
     uv = shutil.which("uv")
     if uv:
@@ -63,14 +85,15 @@ def ensure(name: str) -> Path:
         pip = [str(python_of(name)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
         _run(name, [*pip, "install", "--require-hashes", "--no-compile", "-r", str(lock)])
     shutil.copyfile(lock, stamp)
-    return python_of(name)
 
 
 def lock() -> None:
     """Pin every environment of pyproject.toml anew. Locks name no index, so that they work behind a private one."""
     uv = shutil.which("uv")
     if uv is None:
-        raise EnvironmentFailed("lock", "locks are made with uv, which is not on the path")
+        raise EnvironmentFailed(
+            "lock", "locks are made with uv, which is not on the path.", "Install uv and run it again."
+        )
     for name in names():
         source = ["pyproject.toml", "--group", "main"] if name == "main" else ["--group", name]
         plain = ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header", "--quiet"]

@@ -95,7 +95,7 @@ def facts() -> tuple[str, list[Offer]]:
     """Give the text of regions.json and what is said of each region. Raises GeneratorError."""
     from tools.lint.schemas import types_in
 
-    sources = json.loads(SOURCES.read_text(encoding="utf-8"))["regions"]
+    sources = _sources()
     types = _types(render_all(discover()))
     with _facts_are(_text(sources, types, types_in)):
         templates = render_all(discover())
@@ -104,6 +104,20 @@ def facts() -> tuple[str, list[Offer]]:
     found = offers(templates, sorted(sources), types_in)
     offered = {offer.region: sources[offer.region] for offer in found if offer.offered}
     return _text(offered, types, types_in), found
+
+
+def _sources() -> dict[str, dict[str, Any]]:
+    """Read the reviewed sources. Raises GeneratorError with every row that lacks something."""
+    try:
+        rows: dict[str, dict[str, Any]] = json.loads(SOURCES.read_text(encoding="utf-8"))["regions"]
+    except (ValueError, KeyError) as error:
+        raise GeneratorError(f"tools/region_sources.json can't be read: {error!r}. Mend it there.") from error
+    broken = [name for name, row in rows.items() if not {"zones", "registries"} <= set(row)]
+    if broken:
+        raise GeneratorError(
+            f"tools/region_sources.json: {', '.join(broken)} need `zones` and `registries`. Add them there."
+        )
+    return rows
 
 
 def offers(

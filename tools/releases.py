@@ -174,11 +174,14 @@ def _keep_promises(new: Promise, wanted: str) -> None:
         raise Problems(f"{wanted} breaks promises of {before.stem}:", [str(each) for each in left], mend)
 
 
+PROMISED = ("Type", "Default", "AllowedValues", "AllowedPattern", "MinLength", "MaxLength", "MinValue", "MaxValue")
+
+
 def names_in(body: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a template promises to people and other stacks. Needs no schemas."""
     outputs = body.get("Outputs", {})
     parameters = {
-        name: {key.lower(): asked[key] for key in ("Type", "Default", "AllowedValues") if key in asked}
+        name: {key.lower(): asked[key] for key in PROMISED if key in asked}
         for name, asked in body.get("Parameters", {}).items()
     }
     stored = [item for item in body["Resources"].values() if item["Type"] == "AWS::SSM::Parameter"]
@@ -301,12 +304,14 @@ def _named_in(values: Mapping[str, str]) -> set[str]:
     return set(re.findall(r"[A-Za-z0-9]+", text))
 
 
-def _order(wanted: str) -> tuple[int, int, int, int, str]:
+def _order(wanted: str) -> tuple[int, int, int, int, str, int]:
     """Give the place of a version among others; 1.0.0rc1 comes before 1.0.0."""
     found = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)(.*)", wanted)
     if found is None:
-        return (0, 0, 0, 0, wanted)
-    return (int(found[1]), int(found[2]), int(found[3]), 0 if found[4] else 1, found[4])
+        return (0, 0, 0, 0, wanted, 0)
+    before = re.fullmatch(r"(\D*)(\d*)", found[4])
+    kind, number = (before[1], int(before[2] or 0)) if before else (found[4], 0)
+    return (int(found[1]), int(found[2]), int(found[3]), 0 if found[4] else 1, kind, number)
 
 
 if __name__ == "__main__":

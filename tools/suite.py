@@ -20,13 +20,24 @@ class SuiteFailed(MlopsError):
         super().__init__(f"Failed: {', '.join(failed)}. What each said stands above.")
 
 
+class NoTests(MlopsError):
+    """This copy of the project has no tests."""
+
+    def __init__(self) -> None:
+        super().__init__("This copy of the project holds no tests. Run them in the library's own repository.")
+
+
 def check() -> None:
     """Run the quick part."""
+    if not (ROOT / "tests").is_dir():
+        raise NoTests
     _run(QUICK)
 
 
 def test() -> None:
     """Run everything."""
+    if not (ROOT / "tests").is_dir():
+        raise NoTests
     _run([*QUICK, *REST])
 
 

@@ -17,6 +17,7 @@ from generators.infra import (
     tracking,
 )
 from generators.kit.builder import Builder
+from generators.kit.publishing import PREFIX
 from generators.kit.stack import Launch, Stack, Trial
 
 STACK = Stack(
@@ -25,7 +26,7 @@ STACK = Stack(
     summary="Studio in a VPC without internet, private package index, repositories and roles",
     account="data-science",
     groups=questions.GROUPS,
-    launch=Launch(stack_name="mlops-infra"),
+    launch=Launch(stack_name="mlops-infra", prefill={"AssetsBucketPrefix": PREFIX}),
     trial=Trial(
         {"CostCenter": "12345", "AssetsBucketPrefix": "mlops-local"},
         changes={

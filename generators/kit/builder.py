@@ -11,7 +11,7 @@ from troposphere import AWSObject, Export, If, Output, Parameter, Ref, Sub, Tags
 from troposphere.ssm import Parameter as SsmParameter
 
 from generators.kit.contracts import Contract
-from generators.kit.errors import BadName, DuplicateName, IncompleteQuestion, UnknownGroup
+from generators.kit.errors import BadName, DuplicateName, IncompleteQuestion, UnknownCondition, UnknownGroup
 from generators.kit.parameters import Question
 from generators.kit.publishing import version
 from generators.kit.stack import Stack
@@ -142,6 +142,10 @@ class Builder:
     def finish(self) -> dict[str, Any]:
         """Give the whole template as a dict, with its Metadata and its first two outputs."""
         body: dict[str, Any] = self.template.to_dict()
+        for name, resource in body.get("Resources", {}).items():
+            # Checked at the end: a section may name a condition that a later one defines.
+            if resource.get("Condition") not in (None, *self.template.conditions):
+                raise UnknownCondition(name, resource["Condition"], self.source)
         body["AWSTemplateFormatVersion"] = "2010-09-09"
         body["Metadata"] = self._metadata(body)
         if self.rules:

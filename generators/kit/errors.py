@@ -44,7 +44,8 @@ class UnpublishedContract(GeneratorError):
     def __init__(self, contract: str, stack: str, needs: tuple[str, ...]) -> None:
         super().__init__(
             f"{stack} consumes '{contract}', which none of the templates it needs ({', '.join(needs) or 'none'}) "
-            f"publishes. Add `b.publish(contracts.{contract}, value)` there, or the template to `STACK.needs`."
+            f"publishes. Publish that contract of generators/kit/contracts.py there with `b.publish`, or add the template "
+            f"to `STACK.needs`."
         )
 
 
@@ -68,4 +69,29 @@ class BadVersion(GeneratorError):
     def __init__(self, version: str) -> None:
         super().__init__(
             f"'{version}' is no version that can be published. Write it as 1.2.3 or 1.2.3rc1 in pyproject.toml."
+        )
+
+
+class BadCard(GeneratorError):
+    """A card says something that can't be."""
+
+    def __init__(self, source: str, what: str) -> None:
+        super().__init__(f"{source}: the card {what}. Mend `STACK` there.")
+
+
+class CantBuild(GeneratorError):
+    """A generator's own code went wrong, mostly on a property that troposphere does not take."""
+
+    def __init__(self, source: str, place: str, error: Exception) -> None:
+        super().__init__(
+            f"{place or source}: {type(error).__name__}: {error}. Mend it there; the resource's page of AWS has its properties."
+        )
+
+
+class UnknownCondition(GeneratorError):
+    """A resource stands under a condition that the template does not have."""
+
+    def __init__(self, resource: str, condition: str, where: str) -> None:
+        super().__init__(
+            f"{where}: {resource} stands under '{condition}', which nothing defines. Define it with `b.when(...)`."
         )

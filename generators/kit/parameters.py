@@ -12,9 +12,9 @@ class Question:
     """A CloudFormation parameter. `description` is user documentation: what it is, and what an empty value means."""
 
     name: str
-    label: str
-    group: str
-    description: str
+    label: str = ""
+    group: str = ""
+    description: str = ""
     type: str = "String"
     default: str | int | None = None
     allowed: tuple[str, ...] = ()
@@ -46,8 +46,8 @@ ASSETS_BUCKET_PREFIX = Question(
     group="General",
     description="Templates, functions and seed code are read from the bucket PREFIX-REGION; the launch link fills this in.",
     # Bucket names have 63 characters at most; the longest region name takes 14 of them, and its hyphen one.
-    pattern=r"^[a-z0-9][a-z0-9.-]{1,46}[a-z0-9]$",
-    constraint="A bucket name without its region: 3 to 48 lower case letters, digits, dots and hyphens.",
+    pattern=r"^[a-z0-9][a-z0-9-]{1,46}[a-z0-9]$",
+    constraint="A bucket name without its region: 3 to 48 lower case letters, digits and hyphens.",
 )
 
 LOG_RETENTION = Question(

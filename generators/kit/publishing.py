@@ -11,6 +11,8 @@ from generators.kit.version import ROOT, configured_prefix, is_stable, version
 
 __all__ = ["ROOT", "configured_prefix", "is_stable", "version"]  # one door for what is published
 
+# Stands on a launch card for the prefix that the link is made for.
+PREFIX = "{prefix}"
 ASSETS_BUCKET = "${AssetsBucketPrefix}-${AWS::Region}"
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html (partitions); console hosts differ by partition.
 PARTITIONS = {
@@ -78,7 +80,7 @@ def launch_url(stack: Stack, prefix: str, region: str) -> str:
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stacks-quick-create-links.html"""
     assert stack.launch is not None
-    filled = {"AssetsBucketPrefix": prefix, **stack.launch.prefill}
+    filled = {name: prefix if value == PREFIX else value for name, value in stack.launch.prefill.items()}
     query = {
         "templateURL": template_url(stack, prefix, region),
         "stackName": f"{stack.launch.stack_name}-{version().replace('.', '-')}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -11,9 +13,11 @@ from typing import Any
 
 from generators.kit import render
 from generators.kit.builder import Builder
-from generators.kit.errors import DuplicateName, MissingCard, UnpublishedContract
+from generators.kit.errors import BadCard, CantBuild, DuplicateName, MissingCard, UnpublishedContract
 from generators.kit.publishing import ROOT
 from generators.kit.stack import Stack
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,15 @@ def discover(folder: Path | None = None) -> list[Generator]:
                 raise MissingCard(source, needed)
         if module.STACK.name in found:
             raise DuplicateName("template", module.STACK.name, source)
+        if not NAME.fullmatch(module.STACK.name):
+            raise BadCard(source, f"has the name '{module.STACK.name}', which is not kebab case such as 2-smproject")
         found[module.STACK.name] = Generator(module.STACK, module.build, source)
     return [found[name] for name in sorted(found)]
 
 
 def render_all(generators: list[Generator]) -> list[Rendered]:
     """Render every template, and hold each consumed contract against what its needs publish."""
+    _check_cards(generators)
     rendered = [_render(generator) for generator in generators]
     published = {item.stack.name: set(item.builder.published) for item in rendered}
     for item in rendered:
@@ -76,6 +83,19 @@ def render_all(generators: list[Generator]) -> list[Rendered]:
     return rendered
 
 
+def _check_cards(generators: list[Generator]) -> None:
+    names = {generator.stack.name for generator in generators}
+    for generator in generators:
+        stack = generator.stack
+        for other in (*stack.needs, *([stack.nested_in] if stack.nested_in else [])):
+            if other not in names:
+                raise BadCard(generator.source, f"names the template '{other}', which no generator makes")
+        if bool(stack.launch) == bool(stack.nested_in):
+            raise BadCard(
+                generator.source, "says neither or both of `launch` (a person does) and `nested_in` (a template does)"
+            )
+
+
 @cache
 def rendered() -> tuple[Rendered, ...]:
     """Render this project's templates once in a process."""
@@ -84,6 +104,24 @@ def rendered() -> tuple[Rendered, ...]:
 
 def _render(generator: Generator) -> Rendered:
     builder = Builder(generator.stack, generator.source)
-    generator.build(builder)
-    body = builder.finish()
+    try:
+        generator.build(builder)
+        body = builder.finish()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # troposphere says so when a property is unknown, missing or of a wrong type.
+        raise CantBuild(generator.source, _own_line(error), error) from error
+    required = {name for name, asked in body.get("Parameters", {}).items() if "Default" not in asked}
+    if lacking := sorted(required - set(generator.stack.trial.parameters)):
+        raise BadCard(generator.source, f"has a trial without a value for {', '.join(lacking)}")
     return Rendered(generator, builder, body, render.to_yaml(body, generator.source))
+
+
+def _own_line(error: Exception) -> str:
+    """Give the last place in the generators that led to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours, kit = ROOT / "generators", ROOT / "generators" / "kit"
+    files = [(Path(frame.filename), frame.lineno) for frame in frames]
+    own = [(path, line) for path, line in files if path.is_relative_to(ours) and not path.is_relative_to(kit)]
+    if not own:
+        return ""
+    return f"{own[-1][0].relative_to(ROOT)}, line {own[-1][1]}"

@@ -205,7 +205,7 @@ def test_this_tree_promises_what_its_file_says() -> None:
     path = releases.file_of(version())
     assert path.is_file(), "run ./inv release"
     promised = json.loads(path.read_text(encoding="utf-8"))["templates"]
+    assert set(promised) == {item.stack.name for item in rendered()}, "run ./inv release"
     for item in rendered():
         own = {key: promised[item.stack.name][key] for key in ("parameters", "outputs", "exports", "ssm")}
         assert own == json.loads(json.dumps(releases.names_in(item.body))), "run ./inv release"
-    assert set(promised) == {item.stack.name for item in rendered()}, "run ./inv release"

@@ -29,13 +29,12 @@ def test_the_handler_says_who_calls_it_and_names_every_action(name: str) -> None
     text = (LAMBDAS / name / "handler.py").read_text()
     told = ast.get_docstring(ast.parse(text)) or ""
     for heading in ("Called by:", "Environment:", "IAM:"):
-        assert heading in told
+        assert heading in told, f"the docstring of lambdas/{name}/handler.py lacks a line '{heading}'"
     code = "\n".join(path.read_text() for path in (LAMBDAS / name).glob("*.py"))
     # Calls on a client, names of paginators, and names of calls in a table.
     verbs = r"(?:get|list|describe|add)_[a-z_]+"
     calls = set(re.findall(rf"(?:client|_sagemaker|_iam)\.({verbs})\(", code)) - {"get_paginator"}
     calls |= set(re.findall(rf'"({verbs})"', code))
-    assert calls
     spelled = told.lower().replace("_", "")
     assert [call for call in sorted(calls) if call.replace("_", "") not in spelled] == []
 

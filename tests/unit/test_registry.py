@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from generators.kit import registry
-from generators.kit.errors import DuplicateName, MissingCard, UnpublishedContract
+from generators.kit.errors import BadCard, DuplicateName, GeneratorError, MissingCard, UnpublishedContract
 
 CARD = """
-from generators.kit.stack import Stack, Trial
+from troposphere.s3 import Bucket
+from troposphere.sqs import Queue
+from generators.kit import parameters
+from generators.kit.stack import Launch, Stack, Trial
 from generators.kit.contracts import Contract
 FACT = Contract("Fact", "/mlops/infra/fact", "A fact.")
-STACK = Stack("{name}", "T", "s", "data-science", ("General",), Trial({{}}), needs={needs})
+STACK = Stack("{name}", "T", "s", "data-science", ("General",), Trial({{}}), needs={needs}, launch=Launch("x"))
 def build(b):
     {body}
 """
@@ -68,3 +71,27 @@ def test_consuming_what_a_needed_template_publishes_resolves_at_launch(folder: P
     write(folder, "two.py", "2-two", "b.output('Seen', 'Seen.', b.consume(FACT))", "('1-one',)")
     rendered = registry.render_all(registry.discover(folder))
     assert rendered[1].body["Outputs"]["Seen"]["Value"] == "{{resolve:ssm:/mlops/infra/fact}}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "1 One/x"}, r"which is not kebab case"),
+        ({"needs": "('0-nothing',)"}, r"names the template '0-nothing', which no generator makes"),
+        ({"body": "b.ask(parameters.COST_CENTER)"}, r"trial without a value for CostCenter"),
+        ({"body": "b.add(Queue('Q', Colour='red'))"}, r"trial_generators/one.py.*Colour"),
+        ({"body": "b.add(Bucket('B', Tags=1))"}, r"trial_generators/one.py.*TypeError"),
+        ({"body": "b.add(Queue('Q'), when='CreatesNothing')"}, r"'CreatesNothing', which nothing defines"),
+    ],
+)
+def test_a_mistake_of_a_generator_is_said_with_its_mend(folder: Path, change: dict[str, str], said: str) -> None:
+    write(folder, "one.py", **{"name": "1-one", **change})
+    with pytest.raises(GeneratorError, match=said):
+        registry.render_all(registry.discover(folder))
+
+
+def test_a_card_says_who_launches_it(folder: Path) -> None:
+    write(folder, "one.py", "1-one")
+    (folder / "one.py").write_text((folder / "one.py").read_text().replace(', launch=Launch("x")', ""))
+    with pytest.raises(BadCard, match="neither or both"):
+        registry.render_all(registry.discover(folder))

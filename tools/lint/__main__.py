@@ -6,6 +6,7 @@ import argparse
 import gc
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -55,4 +56,9 @@ def _text(report: Report) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = 3  # not 1, which says that the templates have findings
+    sys.exit(code)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from tools.environments import ROOT, ensure
 from tools.errors import MlopsError
 
+FINDINGS = 1
+
 
 class LintFailed(MlopsError):
     """There is something to mend in the templates."""
@@ -19,10 +21,20 @@ class LintFailed(MlopsError):
         )
 
 
+class LintBroken(MlopsError):
+    """The lint itself went wrong."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"The lint itself went wrong (above, exit code {code}). Mend tools/lint, then run it again.")
+
+
 def lint(templates: Sequence[str] = (), *, as_json: bool = False) -> None:
     """Lint the templates, all that are committed without any. Raises LintFailed."""
-    if run_module("tools.lint", *(["--json"] if as_json else []), *templates) != 0:
+    code = run_module("tools.lint", *(["--json"] if as_json else []), *templates)
+    if code == FINDINGS:
         raise LintFailed
+    if code != 0:
+        raise LintBroken(code)
 
 
 def run_module(name: str, *arguments: str) -> int:

@@ -20,6 +20,8 @@ def serve(port: int) -> None:
     if known:
         raise EmbeddedInUse(known.endpoint)
     _check_free(port)
+    if not embedded.STATE.is_dir():
+        print("Nothing is published on this machine yet: ./inv build publish, from another terminal or before.")
     with running(port) as server, noted(server):
         print("\n".join(hints(server)), flush=True)
         # However it is ended, and even from the background of a script, what was published is kept in order.
@@ -45,7 +47,8 @@ def hints(server: Server) -> list[str]:
         "",
         "Look at it with the AWS CLI:",
         f"  export AWS_ACCESS_KEY_ID={EMBEDDED_ACCOUNT} AWS_SECRET_ACCESS_KEY={EMBEDDED_SECRET} \\",
-        f"         AWS_REGION={region} AWS_ENDPOINT_URL={server.endpoint}; unset AWS_SESSION_TOKEN AWS_PROFILE",
+        f"         AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL={server.endpoint}",
+        "  unset AWS_SESSION_TOKEN AWS_PROFILE",
         f"  aws s3 ls --recursive s3://{bucket}/{publishing.release_prefix()}",
         f"  aws s3 cp s3://{bucket}/{template} -",
         f"  aws cloudformation validate-template --template-url {server.endpoint}/{bucket}/{template}",
@@ -53,6 +56,8 @@ def hints(server: Server) -> list[str]:
 
 
 def _check_free(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise PortTaken(port)
     with socket.socket() as probe:
         # As the server does: a connection that has just ended does not take the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

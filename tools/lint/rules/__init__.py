@@ -14,7 +14,9 @@ def rules() -> tuple[Rule, ...]:
     """Give every rule, by id. Two rules with one id are a mistake of ours, so that raises."""
     found: dict[str, Rule] = {}
     for module in pkgutil.iter_modules(__path__):
-        rule: Rule = importlib.import_module(f"{__name__}.{module.name}").RULE
+        rule: Rule | None = getattr(importlib.import_module(f"{__name__}.{module.name}"), "RULE", None)
+        if rule is None:
+            raise ValueError(f"tools/lint/rules/{module.name}.py has no RULE. Add it, or move the module.")
         if rule.id in found:
             raise ValueError(
                 f"tools/lint/rules/{module.name}.py: the id {rule.id} is taken. Give it the next free one."
