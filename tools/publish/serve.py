@@ -20,10 +20,9 @@ def serve(port: int) -> None:
     if known:
         raise EmbeddedInUse(known.endpoint)
     _check_free(port)
-    if not embedded.STATE.is_dir():
-        print("Nothing is published on this machine yet: ./inv build publish, from another terminal or before.")
+    empty = not embedded.STATE.is_dir()
     with running(port) as server, noted(server):
-        print("\n".join(hints(server)), flush=True)
+        print("\n".join(hints(server, empty)), flush=True)
         # However it is ended, and even from the background of a script, what was published is kept in order.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
@@ -36,14 +35,14 @@ def serve(port: int) -> None:
         raise EmbeddedFailed("the emulator ended by itself.")
 
 
-def hints(server: Server) -> list[str]:
+def hints(server: Server, empty: bool = False) -> list[str]:
     """Say where it listens and how to look at what was published, with the commands to paste."""
     region = "eu-west-1" if "eu-west-1" in regions.names() else regions.names()[0]
     bucket = publishing.bucket_name(PREFIX, region)
     template = publishing.release_prefix() + publishing.template_key(discover()[0].stack.name)
     return [
         f"The embedded S3 answers at {server.endpoint} (Ctrl-C ends it).",
-        "Publish to it from another terminal: ./inv publish",
+        f"{'Nothing is published yet: p' if empty else 'P'}ublish to it from another terminal: ./inv publish",
         "",
         "Look at it with the AWS CLI:",
         f"  export AWS_ACCESS_KEY_ID={EMBEDDED_ACCOUNT} AWS_SECRET_ACCESS_KEY={EMBEDDED_SECRET} \\",
