@@ -87,6 +87,10 @@ def write() -> Path:
     path = file_of(wanted)
     if path.is_file() and path.read_text(encoding="utf-8") != text and is_tagged(wanted):
         raise Released(wanted)
+    if not re.search(rf"^## \[{re.escape(wanted)}\]", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE):
+        raise Problems(
+            f"{wanted} has no place in CHANGELOG.md:", ["its heading"], f"Head its changes with '## [{wanted}]'."
+        )
     _keep_promises(json.loads(text), wanted)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
