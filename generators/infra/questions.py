@@ -28,7 +28,7 @@ SUBNET_COUNT = Question(
 )  # fmt: skip
 ZONE_IDS = Question(
     "AvailabilityZoneIds", "Zone ids for the subnets", "Network",
-    "Two or three zone ids, separated by commas; left empty, zones are chosen that serve every endpoint. They can't be changed later.",
+    "Two or three zone ids, separated by commas; left empty, zones that serve every endpoint are chosen. They can't change later.",
     default="", pattern=r"^([a-z]{2,5}\d-az\d+(,[a-z]{2,5}\d-az\d+){1,2})?$",
     constraint="Zone ids such as use1-az1,use1-az2: two or three, or empty.",
 )  # fmt: skip
