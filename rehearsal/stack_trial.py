@@ -85,6 +85,22 @@ def trial(
     return Trial(region, rows, outputs, tuple(sorted(retained)), time.monotonic() - started)
 
 
+def rolled_back(
+    endpoint: str, template_url: str, parameters: Mapping[str, str], region: str, account: str = client.ACCOUNT
+) -> str:
+    """Create a stack with values that must fail once it began, and give the reason; raise when it did not fail, or when
+    its rollback left anything."""
+    cloudformation = client.client(endpoint, "cloudformation", region, account)
+    stack = {"StackName": f"trial-{time.time_ns():x}", "TemplateURL": template_url, "Capabilities": CAPABILITIES}
+    stack_id = _asked("fail", cloudformation.create_stack, **stack, Parameters=_listed(parameters))["StackId"]
+    status = _ended(cloudformation, stack_id)["StackStatus"]
+    left = sorted(r["logical_id"] for r in client.fetch(endpoint, "resources") if r["stack_id"] == stack_id)
+    if status != "ROLLBACK_COMPLETE" or left:
+        raise TrialFailed("fail", f"{status}, left behind: {', '.join(left) or 'nothing'}")
+    failed = next(event for event in _events(cloudformation, stack_id) if event["ResourceStatus"] == "CREATE_FAILED")
+    return f"{region}: {failed['LogicalResourceId']} failed as it had to, and all was rolled back: {failed['ResourceStatusReason']}"
+
+
 def _listed(parameters: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
 
@@ -97,13 +113,18 @@ def _asked(step: str, call: Any, **request: Any) -> Any:
         raise TrialFailed(step, str(error)) from error
 
 
-def _settled(step: str, cloudformation: Any, stack_id: str) -> dict[str, Any]:
-    """Wait for an operation to end; raise with the first resource that failed when it did not end as wanted."""
+def _ended(cloudformation: Any, stack_id: str) -> dict[str, Any]:
+    """Wait for an operation to end, and give the stack."""
     while True:
         stack: dict[str, Any] = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
-            break
+            return stack
         time.sleep(0.05)
+
+
+def _settled(step: str, cloudformation: Any, stack_id: str) -> dict[str, Any]:
+    """Wait for an operation to end; raise with the first resource that failed when it did not end as wanted."""
+    stack = _ended(cloudformation, stack_id)
     failures = [event for event in _events(cloudformation, stack_id) if event["ResourceStatus"].endswith("_FAILED")]
     if stack["StackStatus"] != f"{step.upper()}_COMPLETE" or failures:
         first = {"LogicalResourceId": stack["StackName"], **(failures[0] if failures else {})}
@@ -153,6 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--region", action="append", help="may be given several times; us-east-1 when not given")
     parser.add_argument("--parameter", action="append", default=[], metavar="KEY=VALUE", help="may hold {region}")
     parser.add_argument("--change", action="append", default=[], metavar="KEY=VALUE", help="parameter of the update")
+    parser.add_argument(
+        "--fail", action="append", default=[], metavar="KEY=VALUE", help="parameter that fails a create"
+    )
     parser.add_argument("--endpoint", help="a running emulator; one is started over --state when not given")
     parser.add_argument("--state", type=Path, help="state folder that was published to")
     parser.add_argument("--account", default=client.ACCOUNT, help="account that holds the published buckets")
@@ -162,11 +186,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with running as emulator:
             for region in given.region or ["us-east-1"]:
                 url = given.url.replace("{region}", region)
-                parameters, changes = (
+                parameters, changes, failing = (
                     dict(pair.replace("{region}", region).split("=", 1) for pair in pairs)
-                    for pairs in (given.parameter, given.change)
+                    for pairs in (given.parameter, given.change, given.fail)
                 )
                 print(trial(emulator.endpoint, url, parameters, changes, region, given.account))
+                if failing:
+                    print(rolled_back(emulator.endpoint, url, parameters | failing, region, given.account))
     except RehearsalError as error:
         print(error, file=sys.stderr)
         return 1

@@ -61,7 +61,11 @@ def _command(stack: Stack, regions: Sequence[str], endpoint: str) -> list[str]:
     words = ["-m", "rehearsal.stack_trial", url, "--endpoint", endpoint, "--account", EMBEDDED_ACCOUNT]
     for region in regions:
         words += ["--region", region]
-    for flag, values in (("--parameter", stack.trial.parameters), ("--change", stack.trial.changes)):
+    for flag, values in (
+        ("--parameter", stack.trial.parameters),
+        ("--change", stack.trial.changes),
+        ("--fail", stack.trial.fail),
+    ):
         for name, value in values.items():
             words += [flag, f"{name}={value}"]
     return words

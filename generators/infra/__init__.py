@@ -36,6 +36,7 @@ STACK = Stack(
             "GlueEndpointMode": "create",
             "NotificationEmail": "platform@example.com",
         },
+        fail={"AvailabilityZoneIds": "use1-az98,use1-az99"},
     ),
 )
 

@@ -16,10 +16,12 @@ class Launch:
 
 @dataclass(frozen=True)
 class Trial:
-    """Parameter values that taskcat and the emulator launch the template with, and `changes` for an update after it."""
+    """Parameter values that taskcat and the emulator launch the template with, `changes` for an update after it, and
+    values that have it `fail` after it began, so that a rollback can be seen."""
 
     parameters: Mapping[str, str]
     changes: Mapping[str, str] = field(default_factory=dict)
+    fail: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
