@@ -1,4 +1,4 @@
-"""Base stack: a VPC without internet, SageMaker Studio, a private package index, repositories, roles, tracking.
+"""Base stack: a VPC without internet, SageMaker Studio, a private package index, repositories, boundary, tracking.
 
 Launched once per account and region by the full stack developer. Needs a published release, nothing else."""
 
@@ -45,15 +45,15 @@ def build(b: Builder) -> None:
     """Build the template, from what is asked to what is published."""
     asked = questions.ask(b)
     keys = encryption.key(b, asked)
-    roles = access.boundary(b, asked, keys)
-    around = operations.surroundings(b, asked, keys, roles)
+    boundary = access.boundary(b, asked, keys)
+    around = operations.surroundings(asked, keys, boundary)
     store = encryption.buckets(b, keys)
-    net = network.build(b, asked, keys, roles, around)
+    net = network.build(b, asked, keys, boundary, around)
     index = packages.build(b, asked, keys)
     repositories_ = repositories.build(b, keys)
-    home = studio.build(b, asked, keys, roles, net)
-    access.personas(b, asked, keys, roles, net, home, repositories_)
-    tracked = tracking.build(b, asked, store, roles, keys)
+    home = studio.build(b, asked, keys, boundary, net)
+    access.personas(b, asked, keys, boundary, net, home, repositories_)
+    tracked = tracking.build(b, asked, store, boundary, keys)
     endpoints.build(b, asked, net, index)
     operations.tagging(b, around)
     operations.quotas(b, around)

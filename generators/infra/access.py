@@ -18,7 +18,7 @@ from generators.infra.studio import SEE_STUDIO, Home
 from generators.kit import contracts, publishing
 from generators.kit.builder import Builder
 from generators.kit.contracts import Contract
-from generators.kit.iam import BOUNDARY_PATH, Statement, allow, arn, deny, document, iam_arn, role
+from generators.kit.iam import BOUNDARY_PATH, Statement, allow, arn, deny, document, iam_arn, role, via
 from generators.kit.parameters import Question
 
 
@@ -30,7 +30,7 @@ class Persona:
     title: str
     owns: str
     contract: Contract
-    may: Callable[[Home, Asked], list[Any]]
+    may: Callable[[Builder, Home], list[Any]]
 
     @property
     def existing(self) -> Question:
@@ -46,7 +46,6 @@ class Persona:
         )
 
 
-STACK_NAME = "1-infra"
 OURS = "role/mlops/*"
 SEE_STACK = [
     f"cloudformation:{action}"
@@ -158,7 +157,7 @@ def personas(
                 f"What a {persona.title} signs in with",
                 document(*way_in(persona)),
                 [
-                    *persona.may(home, asked),
+                    *persona.may(b, home),
                     *_repository_statements(persona, keys, repositories),
                     If(limit, _from_cidr(asked), NoValue),
                     If(limit, _from_vpc([net.vpc_id, If(hub, asked[questions.STUDIO_VPC], NoValue)]), NoValue),
@@ -248,22 +247,21 @@ def _repository_statements(persona: Persona, keys: Keys, repositories: Repositor
              "codecommit:MergePullRequestByThreeWay", "codecommit:PostCommentForPullRequest", "codecommit:PutFile",
              "codecommit:UpdatePullRequestDescription", "codecommit:UpdatePullRequestStatus",
              "codecommit:UpdatePullRequestTitle"]  # fmt: skip
-    through = {"StringEquals": {"kms:ViaService": Sub("codecommit.${AWS::Region}.${AWS::URLSuffix}")}}
     return [
         allow("SeeRepositories", "codecommit:ListRepositories", "*"),
         allow("OwnRepository", [*read, *write], arns[persona.owns]),
         allow("OtherRepositories", read, others),
-        allow("KeyOfTheRepositories", USE, keys.arn, through),
+        allow("KeyOfTheRepositories", USE, keys.arn, via("codecommit")),
     ]
 
 
-def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
+def _full_stack_developer(b: Builder, home: Home) -> list[Any]:
     stack = Sub("arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*")
     return [
         allow("SeeTheStack", SEE_STACK, [stack, arn("cloudformation", "stack/${AWS::StackName}-*/*")]),
         # Only from the release: a stack that was installed with a service role does what any template says.
         allow("PrepareUpgrades", "cloudformation:CreateChangeSet", stack,
-              {"StringLike": {"cloudformation:TemplateUrl": publishing.any_release_url(STACK_NAME)}}),
+              {"StringLike": {"cloudformation:TemplateUrl": publishing.any_release_url(b.stack.name)}}),
         allow("Upgrade", ["cloudformation:DeleteChangeSet", "cloudformation:ExecuteChangeSet"], stack),
         allow("FetchRelease", ["s3:GetObject", "s3:GetObjectVersion"],
               Sub("arn:${AWS::Partition}:s3:::${AssetsBucketPrefix}-${AWS::Region}/*")),
@@ -274,11 +272,11 @@ def _full_stack_developer(home: Home, asked: Asked) -> list[Any]:
     ]  # fmt: skip
 
 
-def _data_science_admin(home: Home, asked: Asked) -> list[Any]:
+def _data_science_admin(b: Builder, home: Home) -> list[Any]:
     return [*_see_studio(home), allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("ds-admin"))]
 
 
-def _data_scientist(home: Home, asked: Asked) -> list[Any]:
+def _data_scientist(b: Builder, home: Home) -> list[Any]:
     owner = "aws:ResourceTag/mlops:owner"
     by_tag = {"StringEquals": {owner: "${aws:PrincipalTag/email}"}}
     by_name = {"StringLike": {"aws:userid": f"*:${{{owner}}}"}, "Null": {owner: "false"}}
@@ -290,7 +288,7 @@ def _data_scientist(home: Home, asked: Asked) -> list[Any]:
     ]
 
 
-def _model_approver(home: Home, asked: Asked) -> list[Any]:
+def _model_approver(b: Builder, home: Home) -> list[Any]:
     return [
         allow("SeeTheRegistry", ["sagemaker:ListModelPackageGroups", "sagemaker:ListModelPackages"], "*"),
         allow("ReadModels", ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup", "sagemaker:ListTags"],
@@ -305,7 +303,7 @@ def _model_approver(home: Home, asked: Asked) -> list[Any]:
     ]  # fmt: skip
 
 
-def _ml_engineer(home: Home, asked: Asked) -> list[Any]:
+def _ml_engineer(b: Builder, home: Home) -> list[Any]:
     return [
         allow("SeePipelines", ["codebuild:ListProjects", "codepipeline:ListPipelines"], "*"),
         allow("ReadPipelines", ["codepipeline:GetPipeline", "codepipeline:GetPipelineExecution", "codepipeline:GetPipelineState",

@@ -20,7 +20,7 @@ from generators.kit.services import ENDPOINTS, Endpoint, aws
 
 # Endpoints that a feature needs once it is chosen.
 NEEDED_BY = {"Mlflow": "IsMlflowApp", "Experiments": "IsTrackingServer"}
-# Endpoints of services that the region or a switch may leave out.
+# Endpoints of services that a switch may leave out.
 ONLY_WITH = {"CodeArtifactApi": "HasPackageIndex", "CodeArtifactRepositories": "HasPackageIndex"}
 
 

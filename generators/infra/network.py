@@ -97,7 +97,7 @@ def _facts(b: Builder, asked: Asked, around: Surroundings) -> CustomResource:
     return b.add(
         CustomResource(
             "NetworkFacts",
-            ServiceToken=GetAtt(look_up.function, "Arn"),
+            ServiceToken=GetAtt(look_up, "Arn"),
             ServiceTimeout=120,
             Region=Region,
             ZonesWanted=If(asked.creates_vpc, asked[questions.SUBNET_COUNT], "0"),

@@ -27,7 +27,7 @@ QUOTAS = Path(__file__).with_name("quotas.json")
 JOBS = ("Training Job", "Processing Job", "Transform Job", "HyperParameter Tuning Job")
 
 
-def surroundings(b: Builder, asked: Asked, keys: Keys, boundary: Any) -> Surroundings:
+def surroundings(asked: Asked, keys: Keys, boundary: Any) -> Surroundings:
     """Give what every helper function shares."""
     return Surroundings(keys.arn, asked.answers["LogRetentionInDays"], boundary)
 
@@ -77,7 +77,7 @@ def tagging(b: Builder, around: Surroundings) -> None:
             Targets=[
                 Target(
                     Id="ExperimentTagging",
-                    Arn=GetAtt(tagger.function, "Arn"),
+                    Arn=GetAtt(tagger, "Arn"),
                     DeadLetterConfig=DeadLetterConfig(Arn=GetAtt(failures, "Arn")),
                     RetryPolicy=RetryPolicy(MaximumRetryAttempts=8, MaximumEventAgeInSeconds=3600),
                 )
@@ -85,7 +85,7 @@ def tagging(b: Builder, around: Surroundings) -> None:
         )
     )
     b.add(
-        Permission("JobStateChangesCallTagging", Action="lambda:InvokeFunction", FunctionName=GetAtt(tagger.function, "Arn"),
+        Permission("JobStateChangesCallTagging", Action="lambda:InvokeFunction", FunctionName=GetAtt(tagger, "Arn"),
                    Principal="events.amazonaws.com", SourceArn=GetAtt(rule, "Arn"))
     )  # fmt: skip
     b.add(
@@ -155,7 +155,7 @@ def quotas(b: Builder, around: Surroundings) -> None:
     result = b.add(
         CustomResource(
             "QuotaCheckResult",
-            ServiceToken=GetAtt(check.function, "Arn"),
+            ServiceToken=GetAtt(check, "Arn"),
             ServiceTimeout=180,
             # CloudFormation asks again only when a property changes: each release looks anew.
             PlatformVersion=publishing.version(),

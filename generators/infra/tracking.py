@@ -13,7 +13,7 @@ from generators.infra.encryption import USE, Keys, Store
 from generators.infra.questions import Asked
 from generators.kit import contracts, publishing, regions
 from generators.kit.builder import Builder
-from generators.kit.iam import allow, arn, role, trust
+from generators.kit.iam import allow, arn, role, trust, via
 from generators.kit.naming import unique
 from generators.kit.storage import objects
 
@@ -47,7 +47,7 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
                     "EncryptArtifacts",
                     USE,
                     keys.arn,
-                    {"StringEquals": {"kms:ViaService": Sub("s3.${AWS::Region}.${AWS::URLSuffix}")}},
+                    via("s3"),
                 ),
             ],
             boundary,

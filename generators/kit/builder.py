@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import troposphere
-from troposphere import AWSObject, Export, If, Output, Parameter, Ref, Sub, Tags, Template
+from troposphere import AWSObject, Export, Output, Parameter, Ref, Sub, Tags, Template
 from troposphere.ssm import Parameter as SsmParameter
 
 from generators.kit.contracts import Contract
@@ -205,11 +204,6 @@ def capabilities(body: Mapping[str, Any]) -> list[str]:
     if any(name in item.get("Properties", {}) for item in iam for name in NAMED_IAM):
         return ["CAPABILITY_NAMED_IAM"]
     return ["CAPABILITY_IAM"] if iam else []
-
-
-def either(condition: str, value: Any, otherwise: Any = None) -> If:
-    """Give a value under a condition, else another one, else no property at all."""
-    return If(condition, value, troposphere.NoValue if otherwise is None else otherwise)
 
 
 def _accepted(accept: Mapping[str, str]) -> dict[str, Any]:

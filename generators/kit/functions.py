@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,6 @@ from troposphere.awslambda import (
     LoggingConfig,
     OnFailure,
 )
-from troposphere.iam import Role
 from troposphere.logs import LogGroup
 
 from generators.kit import publishing
@@ -25,14 +24,6 @@ from generators.kit.errors import MissingAsset
 from generators.kit.iam import allow, encrypt_logs, role, trust
 
 RUNTIME = "python3.13"
-
-
-@dataclass(frozen=True)
-class HelperFunction:
-    """What others need of a helper function."""
-
-    function: Function
-    role: Role
 
 
 @dataclass(frozen=True)
@@ -57,10 +48,8 @@ def helper_function(
     around: Surroundings,
     *,
     timeout: int,
-    environment: Mapping[str, Any] | None = None,
     failures: Any = None,
-    accept: Mapping[str, str] | None = None,
-) -> HelperFunction:
+) -> Function:
     """Add the function of `lambdas/<name>/`. `timeout` in seconds; `failures` is the queue that takes failed events.
 
     It runs outside the VPC: inside, it would need an endpoint for every service it calls, and a custom resource's answer
@@ -84,8 +73,7 @@ def helper_function(
         own.append(allow("KeepFailedEvents", "sqs:SendMessage", failures))
         own.append(allow("EncryptFailedEvents", ["kms:Decrypt", "kms:GenerateDataKey"], around.key_arn))
     runs_as = b.add(
-        role(f"{title}Role", description, trust("lambda.amazonaws.com"), [*own, *statements], around.boundary),
-        accept=accept,
+        role(f"{title}Role", description, trust("lambda.amazonaws.com"), [*own, *statements], around.boundary)
     )
     function = b.add(
         Function(
@@ -103,7 +91,6 @@ def helper_function(
                 Variables={
                     "POWERTOOLS_SERVICE_NAME": name.replace("_", "-"),
                     "POWERTOOLS_LOG_LEVEL": "INFO",
-                    **(environment or {}),
                 }
             ),
             LoggingConfig=LoggingConfig(LogGroup=Ref(logs)),
@@ -123,4 +110,4 @@ def helper_function(
                 DestinationConfig=DestinationConfig(OnFailure=OnFailure(Destination=failures)),
             )
         )
-    return HelperFunction(function, runs_as)
+    return function
