@@ -7,6 +7,7 @@ The response URL lets its holder decide about a stack, so it reaches neither `ac
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import http.client
 import json
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
@@ -75,7 +76,16 @@ class Answer:
     data: Mapping[str, str] = field(default_factory=dict)
 
 
-Act = Callable[[Request], Answer]
+class Later(enum.Enum):
+    """The type of LATER, so that a checker knows it from an Answer."""
+
+    LATER = "later"
+
+
+# What `act` gives when the work goes on: CloudFormation hears nothing until `answer` is called with the same event again.
+LATER: Final = Later.LATER
+
+Act = Callable[[Request], Answer | Later]
 Instead = Callable[[Request, str], Answer]
 
 
@@ -84,27 +94,34 @@ def json_size(value: object) -> int:
     return len(_encode(value))
 
 
-def answer(event: Mapping[str, Any], context: Any, act: Act, instead: Instead | None = None) -> None:
-    """Run `act` and tell CloudFormation the outcome.
+def answer(event: Mapping[str, Any], context: Any, act: Act, instead: Instead | None = None) -> bool:
+    """Run `act` and tell CloudFormation the outcome; give False when `act` said LATER, so that nothing was sent.
 
     When `act` raises, runs out of time or returns too much, the answer is FAILED with the reason, or, for a resource
     that must never fail a stack, SUCCESS with what `instead(request, reason)` returns. Lambda may repeat an event, so
-    `act` must be safe to repeat. Raises NotARequest, and NotDelivered when the network stayed down.
+    `act` must be safe to repeat. True also stands for an answer that was refused for good: nobody waits for another.
+    Raises NotARequest, and NotDelivered when the network stayed down.
     """
     missing = [key for key in REQUIRED if not isinstance(event.get(key), str) or not event[key]]
     if missing:
         raise NotARequest(missing)
     request = _request(event)
-    body, facts = _decide(event, context, request, act, instead)
+    told: dict[str, Any] = {"request_type": request.type, "logical_id": request.logical_id, "stack_id": event["StackId"],
+                            "physical_id": request.physical_id}  # fmt: skip
+    decided = _decide(event, context, request, act, instead)
+    if decided is None:
+        LOGGER.info("answer comes later", extra=told)
+        return False
+    body, facts = decided
     attempts, fault = _deliver(event["ResponseURL"], body, context, request.logical_id)
-    told = {"request_type": request.type, "logical_id": request.logical_id, "stack_id": event["StackId"],
-            "physical_id": request.physical_id, "attempts": attempts, "bytes": len(body), **facts}  # fmt: skip
+    told |= {"attempts": attempts, "bytes": len(body), **facts}
     if fault:
         # Refused for good, most likely an expired URL: CloudFormation has stopped waiting, and acting again would
         # only change a stack that has moved on.
         LOGGER.error("answer refused", extra={**told, "fault": fault})
     else:
         LOGGER.info("answered", extra=told)
+    return True
 
 
 def physical_id(stack_id: str, logical_id: str) -> str:
@@ -129,12 +146,14 @@ def _request(event: Mapping[str, Any]) -> Request:
 
 def _decide(
     event: Mapping[str, Any], context: Any, request: Request, act: Act, instead: Instead | None
-) -> tuple[bytes, dict[str, str]]:
+) -> tuple[bytes, dict[str, str]] | None:
+    """Give the response and what to log of it; None for LATER."""
     try:
         with _alarm(_remaining(context) - min(ANSWER_SECONDS, _remaining(context) / 3)):
             if request.type not in ("Create", "Update", "Delete"):
                 raise ValueError(f"Unknown request type {request.type}")
-            return _success(event, request, act(request)), {"status": "SUCCESS"}
+            outcome = act(request)
+            return None if outcome is LATER else (_success(event, request, outcome), {"status": "SUCCESS"})
     except _OutOfTime:
         reason = "Stopped shortly before the function's time limit: repeat the operation, or raise the limit"
         LOGGER.warning("out of time", extra={"logical_id": request.logical_id})

@@ -21,7 +21,15 @@ import pytest
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
 SECRET = "X-Amz-Signature=0123secret"  # stands in every response URL; no log line may hold it
 REGION, ACCOUNT = "eu-central-1", "111122223333"
-SERVICES = ("custom-resource", "quota-check", "experiment-tagging")
+SERVICES = (
+    "custom-resource",
+    "quota-check",
+    "experiment-tagging",
+    "event-router",
+    "project-ready",
+    "release-files",
+    "studio-user",
+)
 
 
 @dataclass

@@ -348,3 +348,53 @@ def test_nothing_is_logged_of_the_whole_event_even_when_powertools_is_told_to(
     handler.handler(request_event("Delete"), context())
     assert server.sent[0].json["Status"] == "SUCCESS"
     assert SECRET not in log.stream.getvalue()
+
+
+class TestLater:
+    """An act that goes on elsewhere."""
+
+    def test_sends_nothing_and_is_told_so(
+        self, shared: Any, server: Any, context: Any, request_event: Any, log: Any
+    ) -> None:
+        assert shared.answer(request_event("Delete"), context(), lambda _request: shared.LATER) is False
+        assert server.sent == []
+        (line,) = log.lines
+        assert (line["message"], line["request_type"]) == ("answer comes later", "Delete")
+        assert (line["logical_id"], line["physical_id"]) == ("QuotaCheck", "given-id")
+
+    def test_the_same_event_is_answered_later(self, shared: Any, server: Any, context: Any, request_event: Any) -> None:
+        event = request_event("Delete")
+        outcomes = [shared.LATER, shared.LATER, shared.Answer()]
+        asked = []
+
+        def act(request: Any) -> Any:
+            asked.append(request)
+            return outcomes.pop(0)
+
+        assert [shared.answer(event, context(), act) for _ in range(3)] == [False, False, True]
+        assert len({repr(request) for request in asked}) == 1
+        (sent,) = server.sent
+        assert (sent.json["Status"], sent.json["RequestId"]) == ("SUCCESS", "unique-id")
+
+    def test_leaves_no_alarm_behind(self, shared: Any, server: Any, context: Any, request_event: Any) -> None:
+        shared.answer(request_event(), context(seconds=0.6), lambda _request: shared.LATER)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+    def test_is_no_way_out_for_an_instead(self, shared: Any, server: Any, context: Any, request_event: Any) -> None:
+        instead = _returning(shared, data={"Why": "never asked"})
+        assert shared.answer(request_event(), context(), lambda _request: shared.LATER, instead) is False
+        assert server.sent == []
+
+    def test_a_failure_is_an_answer(self, shared: Any, server: Any, context: Any, request_event: Any) -> None:
+        def act(_request: Any) -> Any:
+            raise RuntimeError("boom")
+
+        assert shared.answer(request_event(), context(), act) is True
+        assert server.sent[0].json["Status"] == "FAILED"
+
+    def test_a_refused_answer_ends_the_waiting(
+        self, shared: Any, server: Any, context: Any, request_event: Any, log: Any
+    ) -> None:
+        server.plan = [403]
+        assert shared.answer(request_event(), context(), _returning(shared)) is True
+        assert log.named("answer refused")
