@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from troposphere import Sub
@@ -42,9 +44,29 @@ def seed_key(name: str) -> str:
     return f"seeds/{name}.zip"
 
 
-def assets_bucket() -> Sub:
-    """Give the published bucket of the stack's own region."""
-    return Sub(ASSETS_BUCKET)
+def project_seed_key(framework: str) -> str:
+    """Give the key of what a project's repository of a framework begins with, below the release prefix."""
+    return seed_key(f"project-{framework}")
+
+
+def workspace_key(name: str) -> str:
+    """Give the key of a file of workspace/, below the release prefix."""
+    return f"workspace/{name}"
+
+
+def workspace_sha256(name: str) -> str:
+    """Give the SHA-256 of a file of workspace/, as it is published."""
+    return hashlib.sha256((ROOT / "workspace" / name).read_bytes()).hexdigest()
+
+
+def frameworks(root: Path = ROOT) -> tuple[str, ...]:
+    """Give the frameworks that a project can begin with: the folders of seedcode-repo/ with a model_config.yaml."""
+    return tuple(sorted(path.parent.name for path in (root / "seedcode-repo").glob("*/model_config.yaml")))
+
+
+def assets_bucket(prefix: str = "${AssetsBucketPrefix}") -> Sub:
+    """Give the published bucket of the stack's own region; `prefix` is text for `Sub`."""
+    return Sub(f"{prefix}-${{AWS::Region}}")
 
 
 def partition(region: str) -> str:
@@ -64,10 +86,10 @@ def template_url(stack: Stack, prefix: str, region: str) -> str:
     return f"https://{bucket_name(prefix, region)}.s3.{region}.{suffix}/{key}"
 
 
-def nested_url(name: str) -> Sub:
+def nested_url(name: str, prefix: str = "${AssetsBucketPrefix}") -> Sub:
     """Give the URL of a published template as another template's stack resource takes it, in the stack's own region."""
     key = release_prefix() + template_key(name)
-    return Sub(f"https://{ASSETS_BUCKET}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/{key}")
+    return Sub(f"https://{prefix}-${{AWS::Region}}.s3.${{AWS::Region}}.${{AWS::URLSuffix}}/{key}")
 
 
 def any_release_url(name: str) -> Sub:

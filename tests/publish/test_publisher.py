@@ -46,6 +46,24 @@ def test_first_publish_brings_every_object_to_every_region(cloud: Cloud, order: 
     assert (outcome.sent, outcome.unchanged) == (len(REGIONS) * 7, 0)
 
 
+def test_what_projects_take_from_a_release_arrives_and_stays_out_of_latest(cloud: Cloud, order: Orders) -> None:
+    more = {"seeds/project-sklearn.zip": b"seed", "workspace/start.sh": b"#!/bin/bash\n"}
+    placed = order({**OBJECTS, **more}, regions=ONE)
+    publish(cloud.aws(), placed, quiet)
+    content, prefix = cloud.content("us-east-1"), placed.release.prefix
+    assert {key: content[prefix + key] for key in more} == more
+    assert [key for key in content if key.startswith("latest/")] == [
+        "latest/manifest.json",
+        "latest/templates/1-infra.yaml",
+    ]
+    for key, kind in {
+        "seeds/project-sklearn.zip": "application/zip",
+        "workspace/start.sh": "text/x-shellscript",
+    }.items():
+        head = cloud.s3("us-east-1").head_object(Bucket=cloud.bucket("us-east-1"), Key=prefix + key)
+        assert head["ContentType"] == kind
+
+
 def test_new_buckets_are_private_versioned_encrypted_and_in_their_region(cloud: Cloud, order: Orders) -> None:
     publish(cloud.aws(), order(), quiet)
     for region in REGIONS:

@@ -10,7 +10,7 @@ import pytest
 
 from generators.kit import publishing
 from generators.kit.registry import rendered
-from tools.publish.assets import committed_templates, missing_objects
+from tools.publish.assets import committed_templates, missing_objects, workspace_files
 from tools.publish.errors import StaleTemplates
 from tools.publish.manifest import differences, release, version_of
 
@@ -51,6 +51,33 @@ def test_objects_that_templates_name_must_be_in_the_release() -> None:
     assert missing_objects({"1-infra": text}, OBJECTS) == [
         "templates/1-infra.yaml names templates/gone.yaml, which nothing here makes: add its folder or change the generator"
     ]
+
+
+def test_a_seed_that_a_parameter_chooses_must_be_in_the_release_for_each_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tools.publish.assets.frameworks", lambda: ("sklearn", "xgboost"))
+    text = f"Key: !Sub {publishing.release_prefix()}seeds/project-${{Framework}}.zip\n".encode()
+    have = {publishing.project_seed_key("sklearn"): b"zip"}
+    assert missing_objects({"2-smproject": text}, have) == [
+        "templates/2-smproject.yaml names seeds/project-xgboost.zip, which nothing here makes: add its folder or change "
+        "the generator"
+    ]
+
+
+def test_the_scripts_of_spaces_are_published_as_they_are_hashed(tmp_path: Path) -> None:
+    found = workspace_files()
+    assert set(found) == {"start.sh"}  # the loader stands in the base template
+    assert hashlib.sha256(found["start.sh"]).hexdigest() == publishing.workspace_sha256("start.sh")
+    text = f"SourceKey: {publishing.release_prefix()}workspace/start.sh\n".encode()
+    assert missing_objects({"2-smproject": text}, {publishing.workspace_key("start.sh"): b""}) == []
+    assert len(missing_objects({"2-smproject": text}, {})) == 1
+    (tmp_path / "workspace").mkdir()
+    for name in ("start.sh", "more.sh", "loader.sh", "notes.md"):
+        (tmp_path / "workspace" / name).write_text(name)
+    assert workspace_files(tmp_path) == {"more.sh": b"more.sh", "start.sh": b"start.sh"}
+    script = release({"workspace/start.sh": b"exit\n"}).assets[0]
+    assert script.content_type == "text/x-shellscript"
 
 
 def test_the_manifest_lists_every_object_sorted_and_without_a_clock() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from generators.kit import publishing
 from generators.kit.registry import rendered
 from tools.publish.assets import collect
 from tools.publish.errors import BadAssets
@@ -22,8 +23,14 @@ FILES = {
     "generators/one.py": '"""One."""\n',
     "inv": "#!/bin/sh\n",
     "mlops-cicd/buildspec.yml": "version: 0.2\n",
+    "lambdas/one/handler.py": '"""A function that templates name."""\n',
+    "lambdas/one/topic.py": '"""Published as a zip."""\n',
     "rehearsal/server.py": '"""Not for the seed."""\n',
-    "seedcode-repo/sklearn/model_config.yaml": "train_config: {}\n",
+    "requirements/lint.txt": "cfn-lint\n",
+    "requirements/main.txt": "troposphere\n",
+    "seedcode-repo/README.md": "Read me.\n",
+    "seedcode-repo/sklearn/model_config.yaml": "preprocess_config: {}\n",
+    "seedcode-repo/sklearn/preprocess/preprocess.py": "print()\n",
 }
 IGNORED = {".venv/lib/x.py": "x", "generators/__pycache__/one.pyc": "x", "debug.log": "x"}
 
@@ -72,12 +79,54 @@ def test_each_seed_holds_its_part(project: Path) -> None:
     problems: list[str] = []
     zips = seed_zips(problems, project)
     assert problems == []
-    assert names(zips["mlops-cfn"]) == [".gitignore", "README.md", "generators/one.py", "inv"]
+    # Of what is left out stays what templates are rendered from.
+    assert names(zips["mlops-cfn"]) == [
+        ".gitignore",
+        "README.md",
+        "generators/one.py",
+        "inv",
+        "lambdas/one/handler.py",
+        "requirements/main.txt",
+        "seedcode-repo/sklearn/model_config.yaml",
+    ]
     assert names(zips["mlops-cicd"]) == ["buildspec.yml"]
-    assert names(zips["seedcode-repo"]) == ["sklearn/model_config.yaml"]
+    sklearn = ["model_config.yaml", "preprocess/preprocess.py"]
+    assert names(zips["seedcode-repo"]) == ["README.md", *(f"sklearn/{name}" for name in sklearn)]
+    assert names(zips["project-sklearn"]) == sklearn
+    assert zips.keys() == {seed.name for seed in SEEDS} | {"project-sklearn"}
     with zipfile.ZipFile(io.BytesIO(zips["mlops-cfn"])) as found:
         assert found.getinfo("inv").external_attr >> 16 & 0o777 == 0o755
         assert not [info for info in found.infolist() if info.is_dir()]
+
+
+def test_each_framework_is_a_seed_of_its_own(project: Path) -> None:
+    write(project, {"seedcode-repo/xgboost/model_config.yaml": "a: 1\n", "seedcode-repo/drafts/notes.md": "Later.\n"})
+    problems: list[str] = []
+    zips = seed_zips(problems, project)
+    assert problems == []
+    assert {name for name in zips if name.startswith("project-")} == {"project-sklearn", "project-xgboost"}
+    assert names(zips["project-xgboost"]) == ["model_config.yaml"]
+
+
+def test_a_framework_that_is_offered_but_not_tracked_is_refused(project: Path) -> None:
+    git(project, "init")
+    git(project, "add", ".")
+    write(project, {"seedcode-repo/xgboost/model_config.yaml": "a: 1\n"})
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert problems[0] == (
+        "seedcode-repo/xgboost/model_config.yaml is not tracked by git, so no seed holds it: git add seedcode-repo/xgboost"
+    )
+
+
+def test_an_empty_file_in_a_framework_is_named_in_each_of_its_seeds(project: Path) -> None:
+    write(project, {"seedcode-repo/sklearn/tests/__init__.py": ""})
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert [problem.split(" is empty")[0] for problem in problems] == [
+        "seedcode-repo/sklearn/tests/__init__.py in the seed seedcode-repo",
+        "seedcode-repo/sklearn/tests/__init__.py in the seed project-sklearn",
+    ]
 
 
 def test_an_empty_file_is_named_with_its_mend(project: Path) -> None:
@@ -121,6 +170,9 @@ def test_an_empty_seed_and_a_link_are_refused(project: Path) -> None:
 def test_the_whole_release_can_be_put_together() -> None:
     objects = collect()
     assert {f"seeds/{seed.name}.zip" for seed in SEEDS} <= set(objects)
+    assert {publishing.project_seed_key(framework) for framework in publishing.frameworks()} <= set(objects)
+    assert "seeds/project-sklearn.zip" in objects
+    assert {key for key in objects if key.startswith("workspace/")} == {"workspace/start.sh"}
     assert "templates/1-infra.yaml" in objects
     assert objects == collect()
 
@@ -129,12 +181,13 @@ def test_the_templates_can_be_rendered_from_their_seed_alone(tmp_path: Path) -> 
     problems: list[str] = []
     with zipfile.ZipFile(io.BytesIO(seed_zips(problems)["mlops-cfn"])) as found:
         found.extractall(tmp_path)
-    (tmp_path / "templates" / "1-infra.yaml").unlink()
+    for path in (tmp_path / "templates").iterdir():
+        path.unlink()
     render = [sys.executable, "-m", "tools.cli", "build"]
     done = subprocess.run(render, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (rendered_here,) = [item for item in rendered() if item.stack.name == "1-infra"]
-    assert (tmp_path / "templates" / "1-infra.yaml").read_text() == rendered_here.text
+    there = {path.name: path.read_text() for path in (tmp_path / "templates").iterdir()}
+    assert there == {f"{item.stack.name}.yaml": item.text for item in rendered()}
 
 
 def test_all_problems_of_a_release_are_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

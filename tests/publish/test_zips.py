@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from generators.kit.publishing import ROOT
+from generators.kit.registry import rendered
 from tools.publish.functions import LIBRARY, LOCK, function_zips, library_files, pinned
 from tools.publish.zips import Member, archive
 
@@ -55,6 +56,14 @@ def test_every_folder_is_a_function(zips: dict[str, bytes]) -> None:
     assert sorted(zips) == FUNCTIONS
 
 
+def variables_of(name: str) -> list[str]:
+    """Give the environment variables that the templates set for a function."""
+    made = [resource["Properties"] for item in rendered() for resource in item.body["Resources"].values()
+            if resource["Type"] == "AWS::Lambda::Function"]  # fmt: skip
+    (function,) = [properties for properties in made if properties["Code"]["S3Key"].endswith(f"/{name}.zip")]
+    return [name for name in function["Environment"]["Variables"] if not name.startswith("POWERTOOLS")]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_finds_its_imports_in_its_zip(name: str, zips: dict[str, bytes], tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(zips[name])) as found:
@@ -69,6 +78,7 @@ def test_a_function_finds_its_imports_in_its_zip(name: str, zips: dict[str, byte
         "    if 'site-packages' in file: print(module.__name__.split('.')[0])\n"
     )
     environment = {"PATH": os.environ["PATH"], "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+    environment |= dict.fromkeys(variables_of(name), "x")
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     runtime = {"boto3", "botocore", "s3transfer", "dateutil", "six", "urllib3", "jmespath"}

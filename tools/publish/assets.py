@@ -1,15 +1,26 @@
-"""Everything that one release publishes, put together from this folder: templates, function zips, seeds."""
+"""Everything that one release publishes, put together from this folder: templates, function zips, seeds, workspace files."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from generators.kit.publishing import ROOT, function_key, release_prefix, seed_key, template_key
+from generators.kit.publishing import (
+    ROOT,
+    frameworks,
+    function_key,
+    release_prefix,
+    seed_key,
+    template_key,
+    workspace_key,
+)
 from generators.kit.registry import Rendered, rendered
 from tools.publish.errors import BadAssets, StaleTemplates
 from tools.publish.functions import function_zips
 from tools.publish.seeds import seed_zips
+
+# It stands in the base template itself: it is what fetches and checks the others.
+LOADER = "loader.sh"
 
 
 def collect() -> dict[str, bytes]:
@@ -22,6 +33,7 @@ def collect() -> dict[str, bytes]:
         **{template_key(name): data for name, data in templates.items()},
         **{function_key(name): data for name, data in function_zips(problems).items()},
         **{seed_key(name): data for name, data in seed_zips(problems).items()},
+        **{workspace_key(name): data for name, data in workspace_files().items()},
     }
     problems += missing_objects(templates, objects)
     if problems:
@@ -45,11 +57,22 @@ def committed_templates(expected: tuple[Rendered, ...], folder: Path) -> dict[st
     return found
 
 
+def workspace_files(root: Path = ROOT) -> dict[str, bytes]:
+    """Read the scripts of spaces, by name: what is hashed for a project is what is published, byte for byte."""
+    return {path.name: path.read_bytes() for path in sorted((root / "workspace").glob("*.sh")) if path.name != LOADER}
+
+
 def missing_objects(templates: dict[str, bytes], objects: dict[str, bytes]) -> list[str]:
-    """Say which published objects the templates name that the release would not hold."""
-    named = re.compile(re.escape(release_prefix()) + r"((?:functions|seeds|templates)/[\w.-]+\.(?:zip|yaml))")
+    """Say which published objects the templates name that the release would not hold, for each framework to choose."""
+    named = re.compile(
+        re.escape(release_prefix()) + r"((?:functions|seeds|templates|workspace)/[\w.-]+\.(?:sh|yaml|zip))"
+    )
+    texts = {
+        name: "\n".join(data.decode().replace("${Framework}", one) for one in frameworks() or ("",))
+        for name, data in templates.items()
+    }
     return [
         f"templates/{name}.yaml names {key}, which nothing here makes: add its folder or change the generator"
-        for name, data in templates.items()
-        for key in sorted(set(named.findall(data.decode())) - objects.keys())
+        for name, text in texts.items()
+        for key in sorted(set(named.findall(text)) - objects.keys())
     ]

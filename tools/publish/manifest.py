@@ -13,7 +13,12 @@ from tools.publish.assets import collect
 
 MANIFEST = "manifest.json"
 LATEST = "latest/"
-CONTENT_TYPES = {"yaml": "application/yaml", "zip": "application/zip", "json": "application/json"}
+CONTENT_TYPES = {
+    "yaml": "application/yaml",
+    "zip": "application/zip",
+    "json": "application/json",
+    "sh": "text/x-shellscript",
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Seeds: what the three repositories of the platform hold when they are created, one zip each.
+"""Seeds: what the platform's three repositories and a project's own hold when they are created, one zip each.
 
 CodeCommit refuses an empty file and more than 100 files in one commit, and an initial commit of more than some MB
 (https://docs.aws.amazon.com/codecommit/latest/userguide/limits.html, https://github.com/aws/aws-cdk/issues/19012)."""
@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from generators.kit.publishing import ROOT
+from generators.kit.publishing import ROOT, frameworks, project_seed_key
 from tools.publish.zips import Member, archive
 
 MOST_FILES = 99
@@ -20,25 +20,53 @@ MOST_BYTES = 5_000_000
 
 @dataclass(frozen=True)
 class Seed:
-    """A repository's first content: a folder of this project, less what is left out. Both paths are from the root."""
+    """A repository's first content: a folder of this project, less what is left out, but for what is kept of that.
+
+    Paths and the patterns of what is kept are from the root."""
 
     name: str
     folder: str
     left_out: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def holds(self, name: str) -> bool:
         """Tell whether a file, by its path from the root, belongs to this seed."""
-        inside = self.folder == "." or name.startswith(f"{self.folder}/")
-        return inside and not any(name == path or name.startswith(f"{path}/") for path in self.left_out)
+        if self.folder != "." and not name.startswith(f"{self.folder}/"):
+            return False
+        out = any(name == path or name.startswith(f"{path}/") for path in self.left_out)
+        return not out or any(fnmatch.fnmatch(name, pattern) for pattern in self.kept)
 
 
 SEEDS = (
     # What an engineer needs to change and render the templates. The other repositories hold their own folders; lint, tests,
-    # emulator and publishing are more files than the limit allows and stay with the maintainers of the library.
+    # proofs, emulator and publishing, and the commands that need them, are more files than the limit allows and stay with the
+    # maintainers of the library. Reference pages and taskcat's tests are rendered with the templates.
     Seed(
         "mlops-cfn",
         ".",
-        ("mlops-cicd", "seedcode-repo", "rehearsal", "tests", "tools/lint", "tools/publish", ".ci"),
+        (
+            ".ci",
+            ".taskcat.yml",
+            "docs/reference",
+            "lambdas",
+            "mlops-cicd",
+            "proofs",
+            "rehearsal",
+            "releases",
+            "requirements",
+            "seedcode-repo",
+            "tests",
+            "tools/bench.py",
+            "tools/engine.py",
+            "tools/facts.py",
+            "tools/lint",
+            "tools/prove.py",
+            "tools/publish",
+            "tools/releases.py",
+            "tools/taskcat.py",
+        ),
+        # What templates are rendered from: which functions there are, their definitions, and which frameworks.
+        ("lambdas/*/handler.py", "lambdas/*/*.asl.json", "requirements/main.txt", "seedcode-repo/*/model_config.yaml"),
     ),
     Seed("mlops-cicd", "mlops-cicd"),
     Seed("seedcode-repo", "seedcode-repo"),
@@ -49,7 +77,7 @@ def seed_zips(problems: list[str], root: Path = ROOT) -> dict[str, bytes]:
     """Zip every seed, by repository name; what breaks a limit is added to `problems`."""
     files = project_files(root)
     zips = {}
-    for seed in SEEDS:
+    for seed in (*SEEDS, *project_seeds(problems, files, root)):
         members = _members(seed, files, root, problems)
         zips[seed.name] = archive(members)
         if not members:
@@ -63,6 +91,17 @@ def seed_zips(problems: list[str], root: Path = ROOT) -> dict[str, bytes]:
             size = len(zips[seed.name])
             problems.append(f"the seed {seed.name} has {size:,} bytes, more than {MOST_BYTES:,}: leave large files out")
     return zips
+
+
+def project_seeds(problems: list[str], files: list[str], root: Path = ROOT) -> list[Seed]:
+    """Give the seed of each framework that a project can choose; one that would be offered and not published is a problem."""
+    found = []
+    for framework in frameworks(root):
+        folder = f"seedcode-repo/{framework}"
+        found.append(Seed(Path(project_seed_key(framework)).stem, folder))
+        if f"{folder}/model_config.yaml" not in files:
+            problems.append(f"{folder}/model_config.yaml is not tracked by git, so no seed holds it: git add {folder}")
+    return found
 
 
 def project_files(root: Path = ROOT) -> list[str]:
