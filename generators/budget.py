@@ -1,12 +1,11 @@
-"""Monthly budget of a cost center. Nested in 1-infra: some regions don't have its type, and the console refuses a template
-that names a type the region lacks, whatever its conditions say."""
+"""Monthly budget of whatever carries a cost tag. Nested in 1-infra and 2-smproject: some regions don't have its type, and
+the console refuses a template that names a type the region lacks, whatever its conditions say."""
 
 from __future__ import annotations
 
 from troposphere import Sub
 from troposphere.budgets import Budget, BudgetData, Notification, NotificationWithSubscribers, Spend, Subscriber
 
-from generators.kit import parameters
 from generators.kit.builder import Builder
 from generators.kit.parameters import Question
 from generators.kit.stack import Stack, Trial
@@ -14,28 +13,31 @@ from generators.kit.stack import Stack, Trial
 STACK = Stack(
     name="budget",
     title="MLOps budget",
-    summary="a monthly budget for everything that carries a cost center",
+    summary="a monthly budget for everything that carries a cost tag",
     account="data-science",
     groups=("General",),
     nested_in="1-infra",
     trial=Trial(
         {
-            "CostCenter": "12345",
             "MonthlyBudgetInUsd": "100",
+            "TagValue": "12345",
             "TopicArn": "arn:aws:sns:us-east-1:111111111111:operations",
         }
     ),
 )
 AMOUNT = Question(
-    "MonthlyBudgetInUsd", "Monthly budget in USD", "General", "Budget of the cost center, in USD.", type="Number", min_value=1
+    "MonthlyBudgetInUsd", "Monthly budget in USD", "General", "Budget, in USD.", type="Number", min_value=1
 )  # fmt: skip
+TAG = Question(
+    "TagKey", "Cost tag", "General", "Tag that marks what the budget counts, active as a cost allocation tag.", default="CostCenter"
+)  # fmt: skip
+VALUE = Question("TagValue", "Value of the tag", "General", "What the tag says on what the budget counts.")
 TOPIC = Question("TopicArn", "Topic", "General", "Topic that is told when the budget is nearly reached.")
 
 
 def build(b: Builder) -> None:
     """Build the template."""
-    b.ask(parameters.COST_CENTER)
-    amount, topic = b.ask(AMOUNT), b.ask(TOPIC)
+    amount, _, _, topic = b.ask(AMOUNT), b.ask(TAG), b.ask(VALUE), b.ask(TOPIC)
     warnings = [
         NotificationWithSubscribers(
             Notification=Notification(
@@ -53,7 +55,7 @@ def build(b: Builder) -> None:
                 TimeUnit="MONTHLY",
                 BudgetLimit=Spend(Amount=amount, Unit="USD"),
                 # Source: https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_Budget.html
-                CostFilters={"TagKeyValue": [Sub("user:CostCenter$${CostCenter}")]},
+                CostFilters={"TagKeyValue": [Sub("user:${TagKey}$${TagValue}")]},
             ),
             NotificationsWithSubscribers=warnings,
         )

@@ -7,9 +7,10 @@ none; such an endpoint lets through what IAM allows."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from troposphere import Equals, FindInMap, Region, Split, Sub
+from troposphere import Equals, FindInMap, If, Not, NoValue, Ref, Region, Split, Sub
 from troposphere.ec2 import VPCEndpoint
 
 from generators.kit import parameters, regions
@@ -49,6 +50,7 @@ PYPI = Question(
     "PypiDomainName", "Package index", "Network", "CodeArtifact domain of the private package index; empty without one.",
     default="",
 )  # fmt: skip
+KEYS = dataclasses.replace(parameters.DATA_SOURCE_KEYS, group="Network")
 
 
 def build(b: Builder) -> None:
@@ -58,6 +60,8 @@ def build(b: Builder) -> None:
     vpc, subnets, group = b.ask(VPC), b.ask(SUBNETS), b.ask(GROUP)
     whom = trusted(b, b.ask(ACCOUNTS))
     b.ask(PYPI)
+    b.ask(KEYS)
+    b.when("HasDataKeys", Not(Equals(Ref(KEYS.name), "")))
     for endpoint in ENDPOINTS:
         wanted = b.ask(switch(endpoint.switch, endpoint.label, "Endpoints", f"For {endpoint.why}.", default="no"))
         b.add(
@@ -109,6 +113,16 @@ def _policy(endpoint: Endpoint, whom: Trusted) -> dict[str, Any]:
         ]
         of_aws = whom.principals({"aws:ResourceAccount": FindInMap("Regions", Region, "Registries")})
         statements.append(allow("AwsImages", pull, "*", of_aws, Principal="*"))
+    if endpoint.name == "Kms":
+        # Keys of the company's data may stand in accounts that are otherwise out of reach.
+        company = allow(
+            "CompanyData",
+            ["kms:Decrypt", "kms:DescribeKey"],
+            Split(",", Ref(KEYS.name)),
+            whom.principals(),
+            Principal="*",
+        )
+        statements.append(If("HasDataKeys", company, NoValue))
     if endpoint.name == "Ssm":
         # Parameters that AWS publishes (images, regions) stand in no account.
         read = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]

@@ -124,7 +124,7 @@ def offers(
     templates: Sequence[Rendered], names: Sequence[str], types_in: Callable[[str], frozenset[str]]
 ) -> list[Offer]:
     """Tell of each region whether it is offered, and what it goes without."""
-    launched = [item for item in templates if item.stack.launch is not None]
+    launched = [item for item in templates if item.stack.launch or item.stack.product]
     everything = _types(templates)
     found = []
     for name in names:

@@ -11,6 +11,7 @@ from generators.infra import (
     network,
     operations,
     packages,
+    projects,
     questions,
     repositories,
     studio,
@@ -52,10 +53,12 @@ def build(b: Builder) -> None:
     index = packages.build(b, asked, keys)
     repositories_ = repositories.build(b, keys)
     home = studio.build(b, asked, keys, boundary, net)
-    access.personas(b, asked, keys, boundary, net, home, repositories_)
+    people = access.personas(b, asked, keys, boundary, net, home, repositories_)
     tracked = tracking.build(b, asked, store, boundary, keys)
     endpoints.build(b, asked, net, index)
-    operations.tagging(b, around)
+    topic = operations.events(b, around)
+    commons = projects.commons(b, asked, around, store, net, home, topic)
+    projects.catalogue(b, asked, boundary, people["DataScienceAdmin"], home, commons)
     operations.quotas(b, around)
     operations.budget(b, asked, around)
     studio.links(b, home, tracked)

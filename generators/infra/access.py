@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import AccountId, And, Condition, Equals, GetAtt, If, Not, NoValue, Ref, Sub
+from troposphere import AccountId, And, Condition, Equals, GetAtt, If, Not, NoValue, Ref, Split, Sub
 from troposphere.iam import ManagedPolicy
 
 from generators.infra import questions
-from generators.infra.encryption import USE, Keys
+from generators.infra.encryption import Keys
 from generators.infra.network import Network
 from generators.infra.questions import Asked
 from generators.infra.repositories import Repositories
-from generators.infra.studio import SEE_STUDIO, Home
-from generators.kit import contracts, publishing
+from generators.infra.studio import Home
+from generators.kit import code, contracts, publishing
 from generators.kit.builder import Builder
+from generators.kit.catalogue import ACCEPTED, admin_statements
 from generators.kit.contracts import Contract
-from generators.kit.iam import BOUNDARY_PATH, Statement, allow, arn, deny, document, iam_arn, role, via
+from generators.kit.iam import BOUNDARY_PATH, KEY_USE, Statement, allow, arn, deny, document, iam_arn, role, via
 from generators.kit.parameters import Question
+from generators.kit.studio import SEE_STUDIO, only_from, only_through
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Persona:
     owns: str
     contract: Contract
     may: Callable[[Builder, Home], list[Any]]
+    accept: Mapping[str, str] | None = None
 
     @property
     def existing(self) -> Question:
@@ -54,30 +57,27 @@ SEE_STACK = [
 ]  # fmt: skip
 # What the platform's own roles and projects may use at most. Whatever is not named here is out of reach for them.
 BOUNDARY_SERVICES = (
-    "application-autoscaling", "athena", "cloudformation", "cloudwatch", "codeartifact", "codebuild", "codecommit",
-    "codepipeline", "ecr", "events", "glue", "kms", "lambda", "logs", "s3", "sagemaker", "sagemaker-mlflow", "scheduler",
-    "servicecatalog", "servicequotas", "sns", "sqs", "states", "sts", "tag",
+    "application-autoscaling", "athena", "budgets", "cloudformation", "cloudwatch", "codeartifact", "codebuild", "codecommit",
+    "codepipeline", "dynamodb", "ecr", "events", "glue", "kms", "lambda", "logs", "s3", "sagemaker", "sagemaker-mlflow",
+    "scheduler", "servicecatalog", "servicequotas", "sns", "sqs", "states", "sts", "tag",
 )  # fmt: skip
-NETWORK_USE = (
-    "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:CreateTags", "ec2:DeleteNetworkInterface",
-    "ec2:DeleteNetworkInterfacePermission", "ec2:Describe*",
-)  # fmt: skip
+NETWORK_USE = ("ec2:CreateNetworkInterface*", "ec2:CreateTags", "ec2:DeleteNetworkInterface*", "ec2:Describe*")
 # Parameters alone: the rest of Systems Manager runs commands.
 PARAMETERS = (
     "ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:DescribeParameters", "ssm:GetParameter*",
     "ssm:ListTagsForResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource",
 )  # fmt: skip
+WRITE_FACTS = ["ssm:DeleteParameter*", "ssm:PutParameter"]
 # Whatever changes what it names; with the ARNs of roles or policies as resource it is about these alone.
 CHANGE = [
     f"iam:{verb}*" for verb in ("Attach", "Create", "Delete", "Detach", "Pass", "Put", "Set", "Tag", "Untag", "Update")
 ]
 USE_FUNCTIONS = ["lambda:Get*", "lambda:InvokeFunction", "lambda:List*"]
 ROLE_CARE = (
-    "iam:AttachRolePolicy", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:CreateRole", "iam:CreateServiceLinkedRole",
-    "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
-    "iam:Get*", "iam:List*", "iam:PassRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy",
-    "iam:SetDefaultPolicyVersion", "iam:TagPolicy", "iam:TagRole", "iam:UntagPolicy", "iam:UntagRole",
-    "iam:UpdateAssumeRolePolicy", "iam:UpdateRole",
+    "iam:AttachRolePolicy", "iam:CreatePolicy*", "iam:CreateRole", "iam:CreateServiceLinkedRole", "iam:DeletePolicy*",
+    "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:Get*", "iam:List*", "iam:PassRole",
+    "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:SetDefaultPolicyVersion", "iam:TagPolicy", "iam:TagRole",
+    "iam:UntagPolicy", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole*",
 )  # fmt: skip
 
 
@@ -87,8 +87,9 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
     own = b.when("HasOwnBoundary", questions.given(questions.BOUNDARY))
     allowed = If(own, [boundaries, asked[questions.BOUNDARY]], [boundaries])
     roles_of_ours, platform = iam_arn(OURS), iam_arn("role/mlops/platform/*")
+    platforms = [platform, iam_arn("policy/mlops/platform/*")]
     others = {"ArnNotLike": {"aws:PrincipalArn": platform}}  # whoever is no role of the platform itself
-    ours = {"StringEquals": {"aws:ResourceTag/mlops:template": b.stack.name}}
+    ours = {"StringEquals": {"aws:ResourceTag/mlops:template": [b.stack.name, "project-commons"]}}
     policy = b.add(
         ManagedPolicy(
             "PermissionsBoundary",
@@ -103,12 +104,11 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
                 deny("BoundariesAreNotRewritten", CHANGE, allowed),
                 {"Sid": "OnlyOurRolesAndPolicies", "Effect": "Deny", "Action": CHANGE,
                  "NotResource": [roles_of_ours, iam_arn("role/aws-service-role/*"), iam_arn("policy/mlops/*")]},
-                deny("PlatformRolesStay", CHANGE, platform),
+                deny("PlatformRolesStay", CHANGE, platforms),
                 deny("PlatformRolesAreNotTaken", "sts:AssumeRole", Sub("arn:${AWS::Partition}:iam::*:role/mlops/platform/*")),
                 {"Sid": "OnlyOurRolesAreTaken", "Effect": "Deny", "Action": "sts:AssumeRole",
                  "NotResource": Sub("arn:${AWS::Partition}:iam::*:role/mlops/*")},
-                deny("FactsOfThePlatformStay", ["ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:PutParameter"],
-                     arn("ssm", "parameter/mlops/infra/*")),
+                deny("FactsStay", WRITE_FACTS, arn("ssm", "parameter/mlops/*"), others),
                 deny("StudioStaysPrivate", ["sagemaker:CreateDomain", "sagemaker:DeleteDomain", "sagemaker:UpdateDomain"], "*"),
                 deny("NotebooksStayPrivate", "sagemaker:CreateNotebookInstance", "*",
                      {"StringNotEquals": {"sagemaker:DirectInternetAccess": "Disabled"}}),
@@ -123,10 +123,8 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
                 deny("PlatformKeyStays",
                      ["kms:DeleteAlias", "kms:DisableKey", "kms:DisableKeyRotation", "kms:PutKeyPolicy", "kms:RevokeGrant",
                       "kms:ScheduleKeyDeletion", "kms:UpdateAlias"], keys.arn),
-                # By name, and by tag: CloudFormation shortens the names when the stack's own is long.
-                {"Sid": "PlatformFunctionsStay", "Effect": "Deny", "NotAction": USE_FUNCTIONS,
-                 "Resource": arn("lambda", "function:${AWS::StackName}-*")},
-                {"Sid": "TaggedFunctionsStay", "Effect": "Deny", "NotAction": USE_FUNCTIONS, "Condition": ours,
+                # By tag: CloudFormation shortens names when the stack's own is long. Taking the tag off is denied as well.
+                {"Sid": "PlatformFunctionsStay", "Effect": "Deny", "NotAction": USE_FUNCTIONS, "Condition": ours,
                  "Resource": arn("lambda", "function:*")},
                 deny("PlatformRulesStay", ["events:DeleteRule", "events:DisableRule", "events:PutRule", "events:PutTargets",
                                            "events:RemoveTargets"], arn("events", "rule/*"), ours),
@@ -143,11 +141,11 @@ def boundary(b: Builder, asked: Asked, keys: Keys) -> Any:
 
 def personas(
     b: Builder, asked: Asked, keys: Keys, boundary_arn: Any, net: Network, home: Home, repositories: Repositories
-) -> None:
-    """Add a role for each persona, unless there is one already."""
+) -> dict[str, Any]:
+    """Add a role for each persona, unless there is one already; give their ARNs by persona."""
+    arns = {}
     way_in = _way_in(b, asked)
-    limit = b.when("HasStudioCidr", questions.given(questions.STUDIO_CIDRS))
-    hub = b.when("HasStudioVpc", questions.given(questions.STUDIO_VPC))
+    limit = "HasStudioCidr"
     for persona in PERSONAS:
         answer = b.ask(persona.existing)
         creates = b.when(f"Creates{persona.name}Role", Equals(answer, ""))
@@ -159,20 +157,23 @@ def personas(
                 [
                     *persona.may(b, home),
                     *_repository_statements(persona, keys, repositories),
-                    If(limit, _from_cidr(asked), NoValue),
-                    If(limit, _from_vpc([net.vpc_id, If(hub, asked[questions.STUDIO_VPC], NoValue)]), NoValue),
+                    If(limit, only_from(asked[questions.STUDIO_CIDRS]), NoValue),
+                    If(limit, only_through(Split(",", net.studio_vpcs)), NoValue),
                 ],
                 boundary_arn,
                 MaxSessionDuration=28800,
             ),
             when=creates,
+            accept=persona.accept,
         )
-        b.publish(persona.contract, If(creates, GetAtt(made, "Arn"), answer))
+        arns[persona.name] = If(creates, GetAtt(made, "Arn"), answer)
+        b.publish(persona.contract, arns[persona.name])
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-console.html
         link = "https://signin.aws.amazon.com/switchrole?account=${AWS::AccountId}&roleName=mlops/platform/${Role}&displayName="
         linked = b.when(f"Has{persona.name}Link", And(Condition(creates), Not(Condition("IsSaml"))))
         b.output(f"{persona.name}SignIn", f"Link that switches to the role of the {persona.title}.",
                  Sub(link + persona.name, Role=Ref(made)), when=linked)  # fmt: skip
+    return arns
 
 
 def _way_in(b: Builder, asked: Asked) -> Callable[[Persona], list[Any]]:
@@ -224,34 +225,16 @@ def _signed_in(account: Any, name: str) -> list[Sub]:
     return [Sub(f"{role_path}{place}{name}", Account=account) for place in (("", "*/") if name != "*" else ("",))]
 
 
-def _from_cidr(asked: Asked) -> Statement:
-    # A request has one of the two addresses; a missing one counts as outside, so that the other decides.
-    return deny("StudioOnlyFromOurNetwork", "sagemaker:CreatePresignedDomainUrl", "*",
-                {"NotIpAddress": dict.fromkeys(("aws:SourceIp", "aws:VpcSourceIp"), asked[questions.STUDIO_CIDRS])})  # fmt: skip
-
-
-def _from_vpc(vpcs: Any) -> Statement:
-    # Private ranges overlap: an address inside a VPC says nothing without the VPC.
-    return deny("StudioOnlyThroughOurVpcs", "sagemaker:CreatePresignedDomainUrl", "*",
-                {"StringNotEquals": {"aws:SourceVpc": vpcs}, "Null": {"aws:VpcSourceIp": "false"}})  # fmt: skip
-
-
 def _repository_statements(persona: Persona, keys: Keys, repositories: Repositories) -> list[Any]:
     if not persona.owns:
         return []
     arns = {seed: GetAtt(made, "Arn") for seed, made in repositories.by_seed.items()}
     others = [repository for seed, repository in arns.items() if seed != persona.owns]
-    read = ["codecommit:BatchGet*", "codecommit:Get*", "codecommit:GitPull", "codecommit:List*"]
-    write = ["codecommit:CreateBranch", "codecommit:CreateCommit", "codecommit:CreatePullRequest", "codecommit:GitPush",
-             "codecommit:MergePullRequestByFastForward", "codecommit:MergePullRequestBySquash",
-             "codecommit:MergePullRequestByThreeWay", "codecommit:PostCommentForPullRequest", "codecommit:PutFile",
-             "codecommit:UpdatePullRequestDescription", "codecommit:UpdatePullRequestStatus",
-             "codecommit:UpdatePullRequestTitle"]  # fmt: skip
     return [
         allow("SeeRepositories", "codecommit:ListRepositories", "*"),
-        allow("OwnRepository", [*read, *write], arns[persona.owns]),
-        allow("OtherRepositories", read, others),
-        allow("KeyOfTheRepositories", USE, keys.arn, via("codecommit")),
+        allow("OwnRepository", [*code.READ, *code.WRITE], arns[persona.owns]),
+        allow("OtherRepositories", code.READ, others),
+        allow("KeyOfTheRepositories", KEY_USE, keys.arn, via("codecommit")),
     ]
 
 
@@ -273,7 +256,11 @@ def _full_stack_developer(b: Builder, home: Home) -> list[Any]:
 
 
 def _data_science_admin(b: Builder, home: Home) -> list[Any]:
-    return [*_see_studio(home), allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("ds-admin"))]
+    return [
+        *_see_studio(home),
+        allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", home.profile("ds-admin")),
+        *admin_statements(),
+    ]
 
 
 def _data_scientist(b: Builder, home: Home) -> list[Any]:
@@ -330,7 +317,14 @@ PERSONAS = (
         contracts.FULL_STACK_DEVELOPER_ROLE_ARN,
         _full_stack_developer,
     ),
-    Persona("DataScienceAdmin", "data science admin", "", contracts.DATA_SCIENCE_ADMIN_ROLE_ARN, _data_science_admin),
+    Persona(
+        "DataScienceAdmin",
+        "data science admin",
+        "",
+        contracts.DATA_SCIENCE_ADMIN_ROLE_ARN,
+        _data_science_admin,
+        ACCEPTED,
+    ),
     Persona("DataScientist", "data scientist", "seedcode-repo", contracts.DATA_SCIENTIST_ROLE_ARN, _data_scientist),
     Persona("ModelApprover", "model approver", "", contracts.MODEL_APPROVER_ROLE_ARN, _model_approver),
     Persona("MlEngineer", "ML engineer", "mlops-cicd", contracts.ML_ENGINEER_ROLE_ARN, _ml_engineer),

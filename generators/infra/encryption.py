@@ -12,21 +12,26 @@ from troposphere.s3 import Bucket, LifecycleConfiguration
 from generators.infra.questions import Asked
 from generators.kit import contracts
 from generators.kit.builder import Builder
-from generators.kit.iam import LOG_KEY_USE, account_root, allow, arn, document, iam_arn, via
+from generators.kit.iam import KEY_ADMINISTER, KEY_USE, LOG_KEY_USE, account_root, allow, arn, document, iam_arn, via
 from generators.kit.storage import bucket, bucket_policy, objects, tidy
 
-USE = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey",
-       "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"]  # fmt: skip
 # Services that use the key for a caller of this account, who needs the permission as well.
-THROUGH = ("s3", "sagemaker", "codeartifact", "codecommit", "ec2", "sqs", "sns", "lambda", "ssm", "logs")
+THROUGH = (
+    "s3",
+    "sagemaker",
+    "codeartifact",
+    "codecommit",
+    "ec2",
+    "sqs",
+    "sns",
+    "lambda",
+    "ssm",
+    "logs",
+    "dynamodb",
+    "states",
+)
 # Services that publish on their own: without a statement of their own, messages and logs vanish without an error.
 PUBLISHERS = ("cloudwatch", "budgets")
-ADMINISTER = ["kms:CreateAlias", "kms:CancelKeyDeletion", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
-              "kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy",
-              "kms:GetKeyRotationStatus", "kms:ListAliases", "kms:ListGrants", "kms:ListKeyPolicies",
-              "kms:ListResourceTags", "kms:ListRetirableGrants", "kms:ListKeyRotations", "kms:PutKeyPolicy",
-              "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource",
-              "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,10 @@ def key(b: Builder, asked: Asked) -> Keys:
             EnableKeyRotation=True,
             PendingWindowInDays=30,
             KeyPolicy=document(
-                allow("AccountAdministers", ADMINISTER, "*", Principal=account_root()),
-                allow("PlatformRolesUse", USE, "*", {"ArnLike": {"aws:PrincipalArn": iam_arn("role/mlops/*")}},
+                allow("AccountAdministers", KEY_ADMINISTER, "*", Principal=account_root()),
+                allow("PlatformRolesUse", KEY_USE, "*", {"ArnLike": {"aws:PrincipalArn": iam_arn("role/mlops/platform/*")}},
                       Principal=account_root()),
-                allow("AccountUsesThroughServices", USE, "*", {"StringEquals": {**own, "kms:ViaService": services}},
+                allow("AccountUsesThroughServices", KEY_USE, "*", {"StringEquals": {**own, "kms:ViaService": services}},
                       Principal=account_root()),
                 allow("ServicesMakeGrants", "kms:CreateGrant", "*",
                       {"StringEquals": {**own, **via("sagemaker", "ec2")["StringEquals"]},
@@ -72,6 +77,10 @@ def key(b: Builder, asked: Asked) -> Keys:
                 # As AWS writes it for a domain's key: https://docs.aws.amazon.com/codeartifact/latest/ug/domain-create.html
                 allow("PackageIndexMakesGrants", "kms:CreateGrant", "*",
                       {"StringEquals": {**own, **via("codeartifact")["StringEquals"]}}, Principal=account_root()),
+                # As AWS writes it for a table's key:
+                # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+                allow("TablesMakeGrants", "kms:CreateGrant", "*",
+                      {"StringEquals": {**own, **via("dynamodb")["StringEquals"]}}, Principal=account_root()),
                 allow("LogGroups", LOG_KEY_USE, "*",
                       {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "*")}},
                       Principal={"Service": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}),

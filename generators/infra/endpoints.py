@@ -3,7 +3,7 @@ features call from the VPC."""
 
 from __future__ import annotations
 
-from troposphere import AccountId, And, Condition, Equals, GetAtt, If, Join, Or, Ref, Region, Split, Sub
+from troposphere import AccountId, And, Condition, Equals, GetAtt, If, Join, NoValue, Or, Ref, Region, Split, Sub
 from troposphere.cloudformation import Stack as NestedStack
 from troposphere.ec2 import VPCEndpoint
 
@@ -14,6 +14,7 @@ from generators.infra.questions import Asked
 from generators.kit import contracts, publishing
 from generators.kit.builder import Builder
 from generators.kit.iam import allow, document
+from generators.kit.lists import buckets_and_objects
 from generators.kit.network import Trusted, endpoint_statements, trusted
 from generators.kit.parameters import Question
 from generators.kit.services import ENDPOINTS, Endpoint, aws
@@ -30,6 +31,7 @@ def build(b: Builder, asked: Asked, net: Network, index: PackageIndex) -> None:
     accounts = If(more, Sub("${AWS::AccountId},${TrustedAccountIds}"), AccountId)
     published = GetAtt(b.publish(contracts.TRUSTED_ACCOUNT_IDS, accounts), "Value")
     whom = trusted(b, published)
+    b.publish(contracts.ORGANIZATION_ID, If(whom.condition, whom.organization, "none"))
     _s3(b, asked, net, whom)
     switches = {endpoint.switch: If(_switch(b, asked, endpoint), "yes", "no") for endpoint in ENDPOINTS}
     b.add(
@@ -44,6 +46,7 @@ def build(b: Builder, asked: Asked, net: Network, index: PackageIndex) -> None:
                 "TrustedAccountIds": published,
                 "OrganizationId": whom.organization,
                 "PypiDomainName": If(index.condition, GetAtt(index.domain, "Name"), ""),
+                "DataSourceKeyArns": asked[questions.DATA_KEYS],
                 **switches,
             },
         ),
@@ -76,6 +79,7 @@ def _switch(b: Builder, asked: Asked, endpoint: Endpoint) -> str:
 
 def _s3(b: Builder, asked: Asked, net: Network, whom: Trusted) -> None:
     tables = b.when("HasRouteTables", questions.given(questions.EXISTING_ROUTE_TABLES))
+    data = b.when("HasDataBuckets", questions.given(questions.DATA_BUCKETS))
     wanted = b.when("CreatesS3Gateway", Or(Condition(asked.creates_vpc), Condition(tables)))
     region = Join("", Split("-", Region))
     aws_owned = [
@@ -92,6 +96,9 @@ def _s3(b: Builder, asked: Asked, net: Network, whom: Trusted) -> None:
         allow("PublishedRelease", ["s3:GetObject", "s3:GetObjectVersion"],
               Sub("arn:${AWS::Partition}:s3:::${AssetsBucketPrefix}-${AWS::Region}/*"), whom.principals(), Principal="*"),
     ]  # fmt: skip
+    buckets = asked[questions.DATA_BUCKETS]
+    company = allow("CompanyData", ["s3:GetBucketLocation", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
+                    buckets_and_objects(buckets), whom.principals(), Principal="*")  # fmt: skip
     existing = Split(",", asked[questions.EXISTING_ROUTE_TABLES])
     b.add(
         VPCEndpoint(
@@ -100,7 +107,7 @@ def _s3(b: Builder, asked: Asked, net: Network, whom: Trusted) -> None:
             ServiceName=Sub(aws("s3")),
             VpcId=net.vpc_id,
             RouteTableIds=If(asked.creates_vpc, [Ref(net.route_table)], existing),
-            PolicyDocument=document(*endpoint_statements("s3", whom), *aws_owned),
+            PolicyDocument=document(*endpoint_statements("s3", whom), *aws_owned, If(data, company, NoValue)),
         ),
         when=wanted,
     )

@@ -59,6 +59,11 @@ class Network:
     route_table: RouteTable
 
     @property
+    def studio_vpcs(self) -> If:
+        """Give the VPCs that Studio may be opened through, comma-separated."""
+        return If("HasStudioVpc", Join(",", [self.vpc_id, Ref(questions.STUDIO_VPC.name)]), self.vpc_id)
+
+    @property
     def subnet_ids(self) -> Split:
         """Give the subnets as a list."""
         return Split(",", self.subnets)
@@ -181,6 +186,28 @@ def _security_groups(b: Builder, asked: Asked, vpc_id: Any, facts: CustomResourc
     own = GetAtt(made["Compute"], "GroupId")
     b.add(SecurityGroupIngress("ComputeFromCompute", GroupId=own, SourceSecurityGroupId=own, **workers))
     b.add(SecurityGroupEgress("ComputeToCompute", GroupId=own, DestinationSecurityGroupId=own, **workers))
+    # Their traffic is encrypted by IPsec: https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html
+    for name, ipsec in {
+        "Keys": {
+            "IpProtocol": "udp",
+            "FromPort": 500,
+            "ToPort": 500,
+            "Description": "Keys of encrypted traffic of workers",
+        },
+        "Packets": {"IpProtocol": "50", "FromPort": -1, "ToPort": -1, "Description": "Encrypted traffic of workers"},
+    }.items():
+        ignored = (
+            {"W3687": "The protocol has no ports; troposphere asks for them all the same."}
+            if name == "Packets"
+            else None
+        )
+        b.add(
+            SecurityGroupIngress(f"{name}FromCompute", GroupId=own, SourceSecurityGroupId=own, **ipsec), accept=ignored
+        )
+        b.add(
+            SecurityGroupEgress(f"{name}ToCompute", GroupId=own, DestinationSecurityGroupId=own, **ipsec),
+            accept=ignored,
+        )
     return Groups(made["Compute"], made["Studio"], made["Vpce"])
 
 

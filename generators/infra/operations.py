@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from troposphere import AccountId, And, Condition, Equals, GetAtt, Not, Ref, Region, Sub
-from troposphere.awslambda import Permission
+from troposphere.awslambda import Function, Permission
 from troposphere.cloudformation import CustomResource
 from troposphere.cloudformation import Stack as NestedStack
 from troposphere.cloudwatch import Alarm, MetricDimension
+from troposphere.dynamodb import AttributeDefinition, KeySchema, SSESpecification, Table, TimeToLiveSpecification
 from troposphere.events import DeadLetterConfig, RetryPolicy, Rule, Target
 from troposphere.sns import SubscriptionResource, Topic, TopicPolicy
 from troposphere.sqs import Queue, QueuePolicy
@@ -18,10 +19,10 @@ from troposphere.sqs import Queue, QueuePolicy
 from generators.infra import questions
 from generators.infra.encryption import Keys
 from generators.infra.questions import Asked
-from generators.kit import publishing, regions
+from generators.kit import contracts, publishing, regions
 from generators.kit.builder import Builder
 from generators.kit.functions import Surroundings, helper_function
-from generators.kit.iam import allow, arn, deny, document
+from generators.kit.iam import KEY_USE, allow, arn, deny, document, via
 
 QUOTAS = Path(__file__).with_name("quotas.json")
 JOBS = ("Training Job", "Processing Job", "Transform Job", "HyperParameter Tuning Job")
@@ -32,13 +33,33 @@ def surroundings(asked: Asked, keys: Keys, boundary: Any) -> Surroundings:
     return Surroundings(keys.arn, asked.answers["LogRetentionInDays"], boundary)
 
 
-def tagging(b: Builder, around: Surroundings) -> None:
-    """Complete the tags of jobs, as SageMaker tells of them."""
+def events(b: Builder, around: Surroundings) -> Topic:
+    """Act on what happens: tags of jobs, pushes, decisions on models. What can't be handled is kept, and people are told;
+    give the topic."""
     failures = b.add(
         Queue("FailedEvents", KmsMasterKeyId=around.key_arn, MessageRetentionPeriod=1209600,
               KmsDataKeyReusePeriodSeconds=300),
         holds_data=False,
     )  # fmt: skip
+    rules = [_tagging(b, around, failures), *_routing(b, around, failures)]
+    b.add(
+        QueuePolicy(
+            "FailedEventsPolicy",
+            Queues=[Ref(failures)],
+            PolicyDocument=document(
+                allow("EventsThatFail", "sqs:SendMessage", GetAtt(failures, "Arn"),
+                      {"ArnEquals": {"aws:SourceArn": [GetAtt(rule, "Arn") for rule in rules]}},
+                      Principal={"Service": "events.amazonaws.com"}),
+                deny("TlsOnly", ["sqs:ReceiveMessage", "sqs:SendMessage"], GetAtt(failures, "Arn"),
+                     {"Bool": {"aws:SecureTransport": "false"}}, Principal="*"),
+            ),
+        )
+    )  # fmt: skip
+    return _failures_to_people(b, around, failures)
+
+
+def _tagging(b: Builder, around: Surroundings, failures: Queue) -> Rule:
+    """Complete the tags of jobs, as SageMaker tells of them."""
     jobs = [arn("sagemaker", f"{kind}/*") for kind in
             ("training-job", "processing-job", "transform-job", "hyper-parameter-tuning-job")]  # fmt: skip
     tagger = helper_function(
@@ -65,19 +86,72 @@ def tagging(b: Builder, around: Surroundings) -> None:
         timeout=60,
         failures=GetAtt(failures, "Arn"),
     )
+    pattern = {"source": ["aws.sagemaker"], "detail-type": [f"SageMaker {job} State Change" for job in JOBS]}
+    return _rule(b, "JobStateChanges", "SageMaker jobs that change their state", pattern, tagger, failures)
+
+
+def _routing(b: Builder, around: Surroundings, failures: Queue) -> list[Rule]:
+    """Start the pipeline of the project that an event is about: one rule for each kind of event, none for a project."""
+    seen = b.add(
+        Table(
+            "RoutedEvents",
+            AttributeDefinitions=[AttributeDefinition(AttributeName="id", AttributeType="S")],
+            KeySchema=[KeySchema(AttributeName="id", KeyType="HASH")],
+            BillingMode="PAY_PER_REQUEST",
+            TimeToLiveSpecification=TimeToLiveSpecification(AttributeName="expiration", Enabled=True),
+            SSESpecification=SSESpecification(SSEEnabled=True, SSEType="KMS", KMSMasterKeyId=around.key_arn),
+        ),
+        holds_data=False,
+        accept={
+            "MLOPS006": "It knows only which events were acted on in the last days; nobody misses that with the platform."
+        },
+    )
+    router = helper_function(
+        b,
+        "event_router",
+        "Starts the pipeline of the project that an event is about, once",
+        [
+            allow("ReadProjects", "ssm:GetParameter", arn("ssm", "parameter/mlops/projects/*")),
+            allow("StartPipelines", "codepipeline:StartPipelineExecution",
+                  [arn("codepipeline", f"*-{stage}") for stage in ("build", "deploy")]),
+            allow("OnceForEachEvent", ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                  GetAtt(seen, "Arn")),
+            allow("EncryptEvents", KEY_USE, around.key_arn, via("dynamodb")),
+        ],
+        around,
+        timeout=60,
+        failures=GetAtt(failures, "Arn"),
+        environment={"EVENTS_TABLE": Ref(seen)},
+    )  # fmt: skip
+    pushes = {
+        "source": ["aws.codecommit"],
+        "detail-type": ["CodeCommit Repository State Change"],
+        "detail": {"event": ["referenceUpdated"], "referenceType": ["branch"], "referenceName": ["main"]},
+    }
+    # An event tells which fields changed: a version that was approved long ago and got a new description starts nothing.
+    approvals = {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Model Package State Change"],
+        "detail": {"ModelApprovalStatus": ["Approved"], "UpdatedModelPackageFields": ["ModelApprovalStatus"]},
+    }
+    return [
+        _rule(b, "RepositoryChanges", "Pushes to main of any repository", pushes, router, failures),
+        _rule(b, "ModelApprovals", "Model versions that are approved", approvals, router, failures),
+    ]
+
+
+def _rule(
+    b: Builder, name: str, description: str, pattern: dict[str, Any], function: Function, failures: Queue
+) -> Rule:
     rule = b.add(
         Rule(
-            "JobStateChanges",
-            Description="SageMaker jobs that change their state",
-            EventPattern={
-                "source": ["aws.sagemaker"],
-                "account": [AccountId],
-                "detail-type": [f"SageMaker {job} State Change" for job in JOBS],
-            },
+            name,
+            Description=description,
+            EventPattern={"account": [AccountId], **pattern},
             Targets=[
                 Target(
-                    Id="ExperimentTagging",
-                    Arn=GetAtt(tagger, "Arn"),
+                    Id=function.title,
+                    Arn=GetAtt(function, "Arn"),
                     DeadLetterConfig=DeadLetterConfig(Arn=GetAtt(failures, "Arn")),
                     RetryPolicy=RetryPolicy(MaximumRetryAttempts=8, MaximumEventAgeInSeconds=3600),
                 )
@@ -85,25 +159,13 @@ def tagging(b: Builder, around: Surroundings) -> None:
         )
     )
     b.add(
-        Permission("JobStateChangesCallTagging", Action="lambda:InvokeFunction", FunctionName=GetAtt(tagger, "Arn"),
+        Permission(f"{name}Call", Action="lambda:InvokeFunction", FunctionName=GetAtt(function, "Arn"),
                    Principal="events.amazonaws.com", SourceArn=GetAtt(rule, "Arn"))
     )  # fmt: skip
-    b.add(
-        QueuePolicy(
-            "FailedEventsPolicy",
-            Queues=[Ref(failures)],
-            PolicyDocument=document(
-                allow("EventsThatFail", "sqs:SendMessage", GetAtt(failures, "Arn"),
-                      {"ArnEquals": {"aws:SourceArn": GetAtt(rule, "Arn")}}, Principal={"Service": "events.amazonaws.com"}),
-                deny("TlsOnly", ["sqs:ReceiveMessage", "sqs:SendMessage"], GetAtt(failures, "Arn"),
-                     {"Bool": {"aws:SecureTransport": "false"}}, Principal="*"),
-            ),
-        )
-    )  # fmt: skip
-    _failures_to_people(b, around, failures)
+    return rule
 
 
-def _failures_to_people(b: Builder, around: Surroundings, failures: Queue) -> None:
+def _failures_to_people(b: Builder, around: Surroundings, failures: Queue) -> Topic:
     topic = b.add(Topic("OperationsTopic", DisplayName="MLOps platform", KmsMasterKeyId=around.key_arn))
     b.add(
         TopicPolicy(
@@ -139,6 +201,8 @@ def _failures_to_people(b: Builder, around: Surroundings, failures: Queue) -> No
             AlarmActions=[Ref(topic)],
         )
     )
+    b.publish(contracts.OPERATIONS_TOPIC_ARN, Ref(topic))
+    return topic
 
 
 def quotas(b: Builder, around: Surroundings) -> None:
@@ -184,8 +248,9 @@ def budget(b: Builder, asked: Asked, around: Surroundings) -> None:
             "Budget",
             TemplateURL=publishing.nested_url("budget"),
             Parameters={
-                "CostCenter": Ref("CostCenter"),
                 "MonthlyBudgetInUsd": asked[questions.MONTHLY_BUDGET],
+                "TagKey": "CostCenter",
+                "TagValue": Ref("CostCenter"),
                 "TopicArn": Ref("OperationsTopic"),
             },
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import Equals, GetAtt, Sub
+from troposphere import Equals, GetAtt, If, Sub
 from troposphere.codeartifact import (
     Domain,
     OriginConfiguration,
@@ -60,8 +60,8 @@ def build(b: Builder, asked: Asked, keys: Keys) -> PackageIndex:
         when=has, holds_data=True, accept=reason,
     )  # fmt: skip
     _origin_controls(b, has, name, ours)
-    b.publish(contracts.PYPI_DOMAIN_NAME, name, when=has)
-    b.publish(contracts.PYPI_REPOSITORY_NAME, GetAtt(ours, "Name"), when=has)
+    b.publish(contracts.PYPI_DOMAIN_NAME, If(has, name, "none"))
+    b.publish(contracts.PYPI_REPOSITORY_NAME, If(has, GetAtt(ours, "Name"), "none"))
     return PackageIndex(has, domain)
 
 

@@ -11,7 +11,7 @@ from generators.kit import parameters
 from generators.kit.builder import Builder
 from generators.kit.parameters import Question, switch
 
-GROUPS = ("General", "Network", "VPC endpoints", "People", "Studio", "Packages", "Experiment tracking", "Cost")
+GROUPS = ("General", "Network", "VPC endpoints", "People", "Studio", "Packages", "Experiment tracking", "Data", "Cost")
 ID_LIST = r"^({0}-[0-9a-f]+(,{0}-[0-9a-f]+){1})?$"
 
 VPC_CIDR = Question(
@@ -152,16 +152,8 @@ NOTIFICATION_EMAIL = Question(
     "Address that gets a message when a helper function fails or the budget is reached; left empty, nobody is told.",
     default="", pattern=r"^([^@\s]+@[^@\s]+\.[^@\s]+)?$", constraint="An e-mail address, or empty.", max_length=254,
 )  # fmt: skip
-MONTHLY_BUDGET = Question(
-    "MonthlyBudgetInUsd", "Monthly budget in USD", "Cost",
-    "Budget for everything that carries this cost center, in USD; 0 makes no budget.",
-    type="Number", default=0, min_value=0,
-)  # fmt: skip
-TAGS_ACTIVE = Question(
-    "CostAllocationTagsActive", "Cost allocation tags are active", "Cost",
-    "Whether the payer account has activated the cost allocation tag CostCenter; without it a budget shows zero.",
-    default="no", allowed=parameters.ON_OFF,
-)  # fmt: skip
+MONTHLY_BUDGET, TAGS_ACTIVE = parameters.MONTHLY_BUDGET, parameters.TAGS_ACTIVE
+DATA_BUCKETS, DATA_KEYS = parameters.DATA_SOURCE_BUCKETS, parameters.DATA_SOURCE_KEYS
 
 
 @dataclass(frozen=True)
@@ -181,6 +173,8 @@ def ask(b: Builder) -> Asked:
     shared = [parameters.COST_CENTER, parameters.ASSETS_BUCKET_PREFIX, parameters.LOG_RETENTION]
     answers = {question.name: b.ask(question) for question in (*shared, *everything)}
     creates_vpc = b.when("CreatesVpc", empty(EXISTING_VPC))
+    b.when("HasStudioCidr", given(STUDIO_CIDRS))
+    b.when("HasStudioVpc", given(STUDIO_VPC))
     _rules(b)
     return Asked(answers, creates_vpc)
 

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import Base64, Equals, GetAtt, Ref, Sub
+from troposphere import Base64, Equals, GetAtt, If, NoValue, Ref, Split, Sub
+from troposphere.iam import Role
 from troposphere.sagemaker import (
     AppLifecycleManagement,
     CodeEditorAppSettings,
@@ -30,13 +31,13 @@ from generators.infra.network import Network
 from generators.infra.questions import Asked
 from generators.kit import contracts
 from generators.kit.builder import Builder
-from generators.kit.iam import allow, arn, deny, role, trust, via
+from generators.kit.catalogue import ACCEPTED, admin_statements
+from generators.kit.iam import role
 from generators.kit.naming import unique
 from generators.kit.publishing import ROOT
+from generators.kit.studio import execution_trust, only_from, only_through, profile_arn, studio_statements
 
 LOADER = ROOT / "workspace" / "loader.sh"
-# Lists that IAM can't narrow to a resource.
-SEE_STUDIO = ["sagemaker:ListApps", "sagemaker:ListDomains", "sagemaker:ListSpaces", "sagemaker:ListUserProfiles"]
 APPS = {"JupyterLab": JupyterLabAppSettings, "CodeEditor": CodeEditorAppSettings}
 
 
@@ -46,10 +47,16 @@ class Home:
 
     domain: Domain
     domain_arn: Any
+    admin: Role
+
+    @property
+    def name(self) -> str:
+        """Give the domain's id as text for `Sub`."""
+        return f"${{{self.domain.title}}}"
 
     def profile(self, name: str) -> Any:
         """Give the ARN of user profiles of the domain."""
-        return arn("sagemaker", f"user-profile/${{{self.domain.title}}}/{name}")
+        return profile_arn(self.name, name)
 
 
 def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> Home:
@@ -103,9 +110,9 @@ def build(b: Builder, asked: Asked, keys: Keys, boundary: Any, net: Network) -> 
         after=["StudioToVpce", "StudioToS3", "VpceFromStudio"],
         accept={"MLOPS015": "SageMaker asks for a name; it ends in the stack's own id."},
     )
-    home = Home(domain, GetAtt(domain, "DomainArn"))
-    _admin(b, home, keys, boundary, iam)
+    home = Home(domain, GetAtt(domain, "DomainArn"), _admin(b, asked, domain, keys, boundary, iam, net))
     b.publish(contracts.DOMAIN_ID, Ref(domain))
+    b.publish(contracts.MAX_SPACE_SIZE, Ref(questions.SPACE_SIZE.name))
     return home
 
 
@@ -115,39 +122,6 @@ def links(b: Builder, home: Home, tracked: Any) -> None:
              Sub("https://${AWS::Region}.console.aws.amazon.com/sagemaker/home?region=${AWS::Region}#/studio/${Domain}",
                  Domain=Ref(home.domain)))  # fmt: skip
     b.output("ExperimentTrackingState", "Experiment tracking of this platform; jobs are tagged in any case.", tracked)
-
-
-def execution_trust() -> dict[str, Any]:
-    """Let SageMaker assume an execution role. The source identity needs a permission of its own:
-    https://docs.aws.amazon.com/sagemaker/latest/dg/monitor-user-access-how-to.html"""
-    return trust("sagemaker.amazonaws.com", "sts:AssumeRole", "sts:SetSourceIdentity", source=arn("sagemaker", "*"))
-
-
-def studio_statements(home: Home, key_arn: Any) -> list[Any]:
-    """Give what anybody inside Studio may do: look around, and care for private spaces and apps of their own.
-
-    Source: https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-spaces-access.html"""
-    me = arn("sagemaker", "user-profile/${!sagemaker:DomainId}/${!sagemaker:UserProfileName}")
-    spaces = [arn("sagemaker", f"{kind}/${{{home.domain.title}}}/*") for kind in ("space", "app")]
-    mine = {"ArnLike": {"sagemaker:OwnerUserProfileArn": me}, "StringEquals": {"sagemaker:SpaceSharingType": "Private"}}
-    return [
-        allow("SeeStudio", SEE_STUDIO, "*"),
-        allow("ReadStudio", ["sagemaker:DescribeApp", "sagemaker:DescribeDomain", "sagemaker:DescribeSpace",
-                             "sagemaker:DescribeUserProfile", "sagemaker:ListTags"],
-              [home.domain_arn, home.profile("*"), *spaces]),
-        allow("OwnSpaces", ["sagemaker:CreateApp", "sagemaker:CreateSpace", "sagemaker:DeleteApp", "sagemaker:DeleteSpace",
-                            "sagemaker:UpdateSpace"], spaces, mine),
-        allow("OpenOwnProfile", "sagemaker:CreatePresignedDomainUrl", me),
-        # The volumes of spaces are encrypted in the name of whoever starts them.
-        allow("KeyOfSpaces", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"], key_arn,
-              via("sagemaker", "ec2")),
-        allow("GrantOnSpaces", "kms:CreateGrant", key_arn,
-              {**via("sagemaker", "ec2"), "Bool": {"kms:GrantIsForAWSResource": "true"}}),
-        allow("TagAtCreation", "sagemaker:AddTags", spaces,
-              {"StringEquals": {"sagemaker:TaggingAction": ["CreateApp", "CreateSpace"]}}),
-        deny("OwnerStays", "sagemaker:AddTags", "*", {"ForAnyValue:StringEquals": {"aws:TagKeys": ["mlops:owner", "mlops:project"]},
-                                                      "Null": {"sagemaker:TaggingAction": "true"}}),
-    ]  # fmt: skip
 
 
 def _loader(b: Builder, app: str) -> StudioLifecycleConfig:
@@ -188,18 +162,25 @@ def _storage() -> DefaultSpaceStorageSettings:
     )
 
 
-def _admin(b: Builder, home: Home, keys: Keys, boundary: Any, iam: str) -> None:
+def _admin(b: Builder, asked: Asked, domain: Domain, keys: Keys, boundary: Any, iam: str, net: Network) -> Role:
+    inside = [
+        *studio_statements(f"${{{domain.title}}}", keys.arn),
+        If("HasStudioCidr", only_from(asked[questions.STUDIO_CIDRS]), NoValue),
+        If("HasStudioCidr", only_through(Split(",", net.studio_vpcs)), NoValue),
+    ]
     runs_as = b.add(
         role("StudioAdminExecutionRole", "What the profile ds-admin may do in Studio", execution_trust(),
-             studio_statements(home, keys.arn), boundary),
+             [*inside, *admin_statements()], boundary),
+        accept=ACCEPTED,
     )  # fmt: skip
     b.add(
         UserProfile(
             "AdminProfile",
-            DomainId=Ref(home.domain),
+            DomainId=Ref(domain),
             UserProfileName="ds-admin",
             UserSettings=UserSettings(ExecutionRole=GetAtt(runs_as, "Arn")),
         ),
         when=iam,
         accept={"MLOPS015": "A profile asks for a name, and the admin looks for this one."},
     )
+    return runs_as

@@ -9,11 +9,11 @@ from troposphere.cloudformation import Stack as NestedStack
 from troposphere.sagemaker import MlflowTrackingServer
 
 from generators.infra import questions
-from generators.infra.encryption import USE, Keys, Store
+from generators.infra.encryption import Keys, Store
 from generators.infra.questions import Asked
 from generators.kit import contracts, publishing, regions
 from generators.kit.builder import Builder
-from generators.kit.iam import allow, arn, role, trust, via
+from generators.kit.iam import KEY_USE, allow, arn, role, trust, via
 from generators.kit.naming import unique
 from generators.kit.storage import objects
 
@@ -45,7 +45,7 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
                 ),
                 allow(
                     "EncryptArtifacts",
-                    USE,
+                    KEY_USE,
                     keys.arn,
                     via("s3"),
                 ),
@@ -75,7 +75,7 @@ def build(b: Builder, asked: Asked, store: Store, boundary: Any, keys: Keys) -> 
         holds_data=True,
         accept={"MLOPS015": "MLflow asks for a name; it ends in the stack's own id: another stack's retained one never collides."},
     )  # fmt: skip
-    mlflow = If(app, GetAtt(nested, "Outputs.TrackingArn"), GetAtt("TrackingServer", "TrackingServerArn"))
-    b.publish(contracts.TRACKING_ARN, mlflow, when=has)
+    standing = If(server, GetAtt("TrackingServer", "TrackingServerArn"), "none")
+    b.publish(contracts.TRACKING_ARN, If(app, GetAtt(nested, "Outputs.TrackingArn"), standing))
     none = If(lacking, "MLflow Apps are not offered in this region; choose TrackingServer or None.", "None")
     return If(app, GetAtt(nested, "Outputs.TrackingArn"), If(server, Ref("TrackingServer"), none))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from troposphere import AWSObject, Export, Output, Parameter, Ref, Sub, Tags, Template
+from troposphere import AWSHelperFn, AWSObject, Export, Output, Parameter, Ref, Sub, Tags, Template
 from troposphere.ssm import Parameter as SsmParameter
 
 from generators.kit.contracts import Contract
@@ -17,6 +17,15 @@ from generators.kit.stack import Stack
 
 PASCAL = re.compile(r"[A-Z][A-Za-z0-9]*")
 Resource = TypeVar("Resource", bound=AWSObject)
+
+
+class Resolved(AWSHelperFn):  # type: ignore[misc, unused-ignore]
+    """A dynamic reference where troposphere holds a property against its own idea of a value."""
+
+    def __init__(self, reference: str) -> None:
+        self.data = reference
+
+
 # Types whose tags are create-only, or were so on earlier schemas: a tag that may change would replace them.
 STABLE_TAGS = ("AWS::SageMaker::StudioLifecycleConfig", "AWS::SageMaker::UserProfile")
 # What CloudFormation asks a person to tick: names that IAM shows need the stronger word.
@@ -34,6 +43,7 @@ class Builder:
         self.published: dict[Contract, Any] = {}
         self.consumed: list[Contract] = []
         self.rules: dict[str, dict[str, Any]] = {}
+        self.tags: dict[str, Any] = {}
 
     def ask(self, question: Question) -> Ref:
         """Add a parameter with its label in its group, and give the reference to it."""
@@ -125,6 +135,10 @@ class Builder:
             when=when,
         )  # fmt: skip
 
+    def tag_all(self, tags: Mapping[str, Any]) -> None:
+        """Put these tags on every resource that is added from here on, beside the platform's own."""
+        self.tags |= tags
+
     def consume(self, contract: Contract) -> str:
         """Give a value that another template publishes, as a reference CloudFormation resolves at launch."""
         self.consumed.append(contract)
@@ -182,7 +196,7 @@ class Builder:
         if kind is None or "CostCenter" not in self.questions:
             return
         name = "Tags" if "Tags" in resource.props else "ResourceTags"
-        ours: dict[str, Any] = {"CostCenter": Ref("CostCenter"), "mlops:template": self.stack.name}
+        ours: dict[str, Any] = {"CostCenter": Ref("CostCenter"), "mlops:template": self.stack.name, **self.tags}
         if resource.resource_type in STABLE_TAGS:
             del ours["CostCenter"]
         given = resource.properties.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 INFRA = "/mlops/infra"
+PROJECTS = "/mlops/projects"
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,30 @@ ARTIFACTS_BUCKET_NAME = infra("ArtifactsBucketName", "Bucket of the platform's o
 ACCESS_LOG_BUCKET_NAME = infra("AccessLogBucketName", "Bucket that receives the access logs of the platform's buckets.")
 ASSETS_BUCKET_PREFIX = infra("AssetsBucketPrefix", "Prefix of the buckets with the published release.")
 TRUSTED_ACCOUNT_IDS = infra("TrustedAccountIds", "This account and the staging and production accounts.", many=True)
+ORGANIZATION_ID = infra("OrganizationId", "Organization whose accounts are trusted; none without one.")
 DOMAIN_ID = infra("DomainId", "SageMaker Studio domain.")
+MAX_SPACE_SIZE = infra("MaxSpaceSizeInGb", "Largest volume that a space may have, in GB.")
 PERMISSIONS_BOUNDARY_ARN = infra("PermissionsBoundaryArn", "Boundary that every role made later must carry.")
-PYPI_DOMAIN_NAME = infra("PypiDomainName", "CodeArtifact domain of the private package index.")
-PYPI_REPOSITORY_NAME = infra("PypiRepositoryName", "CodeArtifact repository that pip installs from.")
-TRACKING_ARN = infra("TrackingArn", "MLflow App or tracking server of the platform.")
+PYPI_DOMAIN_NAME = infra("PypiDomainName", "CodeArtifact domain of the private package index; none without one.")
+PYPI_REPOSITORY_NAME = infra("PypiRepositoryName", "CodeArtifact repository that pip installs from; none without one.")
+TRACKING_ARN = infra("TrackingArn", "MLflow App or tracking server of the platform; none without one.")
 MLOPS_CFN_REPOSITORY = infra(
     "MlopsCfnRepositoryName", "Repository with the platform's templates; owner: full stack developer."
 )
 MLOPS_CICD_REPOSITORY = infra("MlopsCicdRepositoryName", "Repository with the CI/CD jobs; owner: ML engineer.")
 SEEDCODE_REPOSITORY = infra("SeedcodeRepositoryName", "Repository with the seed code; owner: data scientists.")
+PROJECT_STUDIO_POLICY_ARN = infra("ProjectStudioPolicyArn", "Policy with what every project's people may do in Studio.")
+PROJECT_JOBS_POLICY_ARN = infra("ProjectJobsPolicyArn", "Policy with what every project's jobs take from the account.")
+PROJECT_RAILS_POLICY_ARN = infra("ProjectRailsPolicyArn", "Policy with what no role of a project may do.")
+PROJECT_TRACKING_POLICY_ARN = infra(
+    "ProjectTrackingPolicyArn", "Policy for the use of the platform's experiment tracking."
+)
+STUDIO_USER_FUNCTION_ARN = infra(
+    "StudioUserFunctionArn", "Function that names Studio users and ends what they left running."
+)
+RELEASE_FILES_FUNCTION_ARN = infra("ReleaseFilesFunctionArn", "Function that copies files of the release.")
+PROJECT_READY_FUNCTION_ARN = infra("ProjectReadyFunctionArn", "Function that tells people that a project is ready.")
+OPERATIONS_TOPIC_ARN = infra("OperationsTopicArn", "Topic of the platform's operations.")
 DATA_SCIENTIST_ROLE_ARN = infra("DataScientistRoleArn", "Role a data scientist signs in with.")
 DATA_SCIENCE_ADMIN_ROLE_ARN = infra("DataScienceAdminRoleArn", "Role a data science admin signs in with.")
 MODEL_APPROVER_ROLE_ARN = infra("ModelApproverRoleArn", "Role a model approver signs in with.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,10 @@ def helper_function(
     *,
     timeout: int,
     failures: Any = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> Function:
-    """Add the function of `lambdas/<name>/`. `timeout` in seconds; `failures` is the queue that takes failed events.
+    """Add the function of `lambdas/<name>/`. `timeout` in seconds; `failures` is the queue that takes failed events;
+    `environment` is what it finds beside the platform's own variables.
 
     It runs outside the VPC: inside, it would need an endpoint for every service it calls, and a custom resource's answer
     would have to leave through the S3 endpoint."""
@@ -91,6 +93,7 @@ def helper_function(
                 Variables={
                     "POWERTOOLS_SERVICE_NAME": name.replace("_", "-"),
                     "POWERTOOLS_LOG_LEVEL": "INFO",
+                    **(environment or {}),
                 }
             ),
             LoggingConfig=LoggingConfig(LogGroup=Ref(logs)),

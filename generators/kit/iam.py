@@ -11,6 +11,14 @@ from troposphere.iam import Policy, Role
 PLATFORM_PATH = "/mlops/platform/"
 BOUNDARY_PATH = "/mlops/boundary/"
 Statement = dict[str, Any]
+KEY_USE = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey",
+           "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"]  # fmt: skip
+KEY_ADMINISTER = ["kms:CreateAlias", "kms:CancelKeyDeletion", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey",
+                  "kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy",
+                  "kms:GetKeyRotationStatus", "kms:ListAliases", "kms:ListGrants", "kms:ListKeyPolicies",
+                  "kms:ListResourceTags", "kms:ListRetirableGrants", "kms:ListKeyRotations", "kms:PutKeyPolicy",
+                  "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource",
+                  "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription"]  # fmt: skip
 LOG_KEY_USE = [
     "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
     "kms:ReEncryptFrom", "kms:ReEncryptTo",
@@ -75,7 +83,7 @@ def role(
     statements: Sequence[Any],
     boundary: Any,
     *,
-    path: str = PLATFORM_PATH,
+    path: Any = PLATFORM_PATH,
     **more: Any,
 ) -> Role:
     """Make a role with one inline policy, on our path and under the boundary."""

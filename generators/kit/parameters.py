@@ -61,3 +61,48 @@ LOG_RETENTION = Question(
         str(n) for n in (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
     ),
 )
+
+MONTHLY_BUDGET = Question(
+    "MonthlyBudgetInUsd",
+    label="Monthly budget in USD",
+    group="Cost",
+    description="Budget for everything that this stack's cost tag marks, in USD; 0 makes no budget.",
+    type="Number",
+    default=0,
+    min_value=0,
+)
+
+TAGS_ACTIVE = Question(
+    "CostAllocationTagsActive",
+    label="Cost allocation tags are active",
+    group="Cost",
+    description="Whether the payer account has activated the cost allocation tags CostCenter and mlops:project; without "
+    "them a budget shows zero.",
+    default="no",
+    allowed=ON_OFF,
+)
+
+# Buckets of projects end in the project's id; what is another project's is no company data.
+_BUCKETS = r"arn:aws[a-z-]*:s3:::(?![a-z0-9.-]*-p-[a-z0-9]{1,18}(,|$))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+DATA_SOURCE_BUCKETS = Question(
+    "DataSourceBucketArns",
+    label="Buckets with your company's data",
+    group="Data",
+    description="Buckets that projects may be given to read, and never to write, separated by commas; left empty, none.",
+    default="",
+    pattern=rf"^({_BUCKETS}(,{_BUCKETS})*)?$",
+    constraint="ARNs of buckets, separated by commas, none of them a project's bucket; or empty.",
+    max_length=1000,
+)
+
+_KEYS = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+"
+DATA_SOURCE_KEYS = Question(
+    "DataSourceKeyArns",
+    label="Keys of that data",
+    group="Data",
+    description="Keys that decrypt what is in these buckets, separated by commas; left empty, none.",
+    default="",
+    pattern=rf"^({_KEYS}(,{_KEYS})*)?$",
+    constraint="ARNs of keys (not of aliases), separated by commas, or empty.",
+    max_length=1000,
+)

@@ -74,9 +74,9 @@ def render_all(generators: list[Generator]) -> list[Rendered]:
     """Render every template, and hold each consumed contract against what its needs publish."""
     _check_cards(generators)
     rendered = [_render(generator) for generator in generators]
-    published = {item.stack.name: set(item.builder.published) for item in rendered}
     for item in rendered:
-        offered = set().union(*(published.get(need, set()) for need in item.stack.needs))
+        needed = [other for other in rendered if {other.stack.name, other.stack.nested_in} & set(item.stack.needs)]
+        offered = {contract for other in needed for contract in other.builder.published}
         for contract in item.builder.consumed:
             if contract not in offered:
                 raise UnpublishedContract(contract.name, item.stack.name, item.stack.needs)
@@ -90,9 +90,10 @@ def _check_cards(generators: list[Generator]) -> None:
         for other in (*stack.needs, *([stack.nested_in] if stack.nested_in else [])):
             if other not in names:
                 raise BadCard(generator.source, f"names the template '{other}', which no generator makes")
-        if bool(stack.launch) == bool(stack.nested_in):
+        if sum(map(bool, (stack.launch, stack.product, stack.nested_in))) != 1:
             raise BadCard(
-                generator.source, "says neither or both of `launch` (a person does) and `nested_in` (a template does)"
+                generator.source,
+                "says none or several of `launch` (from a link), `product` (from the catalogue) and `nested_in` (by a template)",
             )
 
 

@@ -61,7 +61,7 @@ ENDPOINTS = (
     Endpoint("CodeArtifactRepositories", aws("codeartifact.repositories"), "packages of the private index", core=True),
     Endpoint("CodeCommit", aws("codecommit"), "repositories", core=True),
     Endpoint("GitCodeCommit", aws("git-codecommit"), "git clone and push", core=True),
-    Endpoint("ServiceCatalog", aws("servicecatalog"), "Projects in Studio", policy=False),
+    Endpoint("ServiceCatalog", aws("servicecatalog"), "Projects in Studio", core=True, policy=False),
     Endpoint("Mlflow", sagemaker("mlflow"), "the MLflow App"),
     Endpoint("Experiments", sagemaker("experiments"), "the MLflow tracking server"),
     Endpoint("FeatureStoreRuntime", aws("sagemaker.featurestore-runtime"), "Feature Store", policy=False),

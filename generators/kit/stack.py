@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,23 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Product:
+    """How a person launches the template from Service Catalog. `title` is the product's name there; `in_studio` shows it among
+    Studio's project templates; `may(given)` gives the statements of its launch role, where `given` names the catalogue's
+    parameters, and `accept` what linters find in it that is right."""
+
+    title: str
+    description: str
+    role: str
+    may: Callable[[Any], list[Any]]
+    in_studio: bool = False
+    accept: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Stack:
-    """The card. `name` is the file name without `.yaml`; `groups` is the order of the console form; `nested_in` the template
-    that launches this one by its published URL, when no person does."""
+    """The card. `name` is the file name without `.yaml`; `groups` is the order of the console form. A person launches it from
+    a link (`launch`) or from the catalogue (`product`), or another template does by its published URL (`nested_in`)."""
 
     name: str
     title: str
@@ -38,3 +53,4 @@ class Stack:
     needs: tuple[str, ...] = ()
     launch: Launch | None = None
     nested_in: str = ""
+    product: Product | None = None

@@ -25,8 +25,9 @@ from troposphere.s3 import (
 from generators.kit.iam import Statement, deny, document
 
 
-def bucket(name: str, *, key: Any = None, logs: Any = None, **more: Any) -> Bucket:
-    """Make a bucket. `key` is a KMS key ARN, SSE-S3 without; `logs` the bucket that takes its access logs."""
+def bucket(name: str, *, key: Any = None, logs: Any = None, log_prefix: Any = None, **more: Any) -> Bucket:
+    """Make a bucket. `key` is a KMS key ARN, SSE-S3 without; `logs` the bucket that takes its access logs, below a prefix
+    that is the bucket's own."""
     if key is None:
         encryption = ServerSideEncryptionRule(
             ServerSideEncryptionByDefault=ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
@@ -37,7 +38,9 @@ def bucket(name: str, *, key: Any = None, logs: Any = None, **more: Any) -> Buck
             ServerSideEncryptionByDefault=ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=key),
         )
     if logs is not None:
-        more["LoggingConfiguration"] = LoggingConfiguration(DestinationBucketName=logs, LogFilePrefix=f"{name}/")
+        more["LoggingConfiguration"] = LoggingConfiguration(
+            DestinationBucketName=logs, LogFilePrefix=log_prefix or f"{name}/"
+        )
     more.setdefault("LifecycleConfiguration", LifecycleConfiguration(Rules=[tidy()]))
     return Bucket(
         name,

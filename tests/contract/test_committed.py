@@ -51,6 +51,14 @@ def test_defaults_fit_their_own_patterns(item: Rendered) -> None:
             assert re.search(body["AllowedPattern"], str(body["Default"])), name
 
 
+def test_what_cloudformation_resolves_late_stands_in_properties_alone(item: Rendered) -> None:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
+    for name, section in item.body.items():
+        late = str(section).count("{{resolve:")
+        assert not late or name == "Resources", name
+        assert late <= 60
+
+
 def test_sizes_are_within_what_cloudformation_takes(item: Rendered) -> None:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
     assert len(item.text.encode()) < 1_000_000
@@ -62,7 +70,7 @@ def test_sizes_are_within_what_cloudformation_takes(item: Rendered) -> None:
 def test_a_template_that_people_launch_names_no_type_that_a_launch_region_lacks(item: Rendered) -> None:
     # The console's quick-create page refuses such a template, whatever its conditions say
     # (https://github.com/widdix/aws-cf-templates/issues/342): such a type belongs into a nested template.
-    if item.stack.launch:
+    if item.stack.launch or item.stack.product:
         types = {body["Type"] for body in item.body["Resources"].values()}
         for region in regions.launch_regions():
             assert not types & set(region.lacks), region.name
@@ -72,8 +80,31 @@ def test_a_nested_template_is_launched_by_the_one_its_card_names(item: Rendered)
     if item.stack.nested_in:
         parent = next(other for other in TEMPLATES if other.stack.name == item.stack.nested_in)
         assert publishing.template_key(item.stack.name) in parent.text
-    else:
-        assert item.stack.launch
+
+
+def test_a_product_is_in_the_catalogue_with_a_launch_role_of_its_own(item: Rendered) -> None:
+    if item.stack.product:
+        catalogue = next(other for other in TEMPLATES if other.stack.name == "catalogue").body["Resources"]
+        urls = {
+            name: str(made["Properties"]["ProvisioningArtifactParameters"])
+            for name, made in catalogue.items()
+            if made["Type"] == "AWS::ServiceCatalog::CloudFormationProduct"
+        }
+        (product,) = [name for name, url in urls.items() if publishing.template_key(item.stack.name) in url]
+        constraints = [
+            made for made in catalogue.values() if made["Type"] == "AWS::ServiceCatalog::LaunchRoleConstraint"
+        ]
+        (launch,) = [made for made in constraints if made["Properties"]["ProductId"] == {"Ref": product}]
+        assert launch["Properties"]["RoleArn"] == {"Fn::GetAtt": [item.stack.product.role, "Arn"]}
+        (inside,) = [
+            name
+            for name, made in catalogue.items()
+            if made["Type"] == "AWS::ServiceCatalog::PortfolioProductAssociation"
+            and made["Properties"]["ProductId"] == {"Ref": product}
+        ]
+        assert launch["DependsOn"] == inside
+        visible = {"Key": "sagemaker:studio-visibility", "Value": "true"} in catalogue[product]["Properties"]["Tags"]
+        assert visible == item.stack.product.in_studio
 
 
 def test_every_function_has_its_folder_and_every_contract_its_own_path() -> None:

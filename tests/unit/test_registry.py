@@ -93,5 +93,5 @@ def test_a_mistake_of_a_generator_is_said_with_its_mend(folder: Path, change: di
 def test_a_card_says_who_launches_it(folder: Path) -> None:
     write(folder, "one.py", "1-one")
     (folder / "one.py").write_text((folder / "one.py").read_text().replace(', launch=Launch("x")', ""))
-    with pytest.raises(BadCard, match="neither or both"):
+    with pytest.raises(BadCard, match="none or several"):
         registry.render_all(registry.discover(folder))

@@ -34,6 +34,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "AWS::SageMaker::FeatureGroup": ("OnlineStoreConfig/SecurityConfig/KmsKeyId",),
     "AWS::SageMaker::NotebookInstance": ("KmsKeyId",),
     "AWS::SecretsManager::Secret": ("KmsKeyId",),
+    "AWS::StepFunctions::StateMachine": ("EncryptionConfiguration/KmsKeyId",),
 }
 # Types whose schema offers a key that we leave to AWS's own, with the reason.
 WITHOUT = {

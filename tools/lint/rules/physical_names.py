@@ -10,6 +10,9 @@ from tools.lint.schemas import create_only, properties_of
 # Names that are promises of ours (docs: names to keep); everybody reads them by this path.
 PROMISED = {"AWS::SSM::Parameter": "/mlops/"}
 
+# A name inside a role, which no other role's policies collide with.
+INSIDE = frozenset({"AWS::IAM::RolePolicy", "AWS::IAM::GroupPolicy", "AWS::IAM::UserPolicy"})
+
 # Can be renamed in place, and still collide with a thing that was kept.
 RENAMED = {"AWS::CodeCommit::Repository": "RepositoryName"}
 
@@ -17,7 +20,7 @@ RENAMED = {"AWS::CodeCommit::Repository": "RepositoryName"}
 def check(template: Template) -> Iterator[Problem]:
     """Find names that replace the resource when they change, and that a second stack or a retained thing would hold."""
     for resource in template.resources():
-        name = _name_property(resource)
+        name = None if resource.type in INSIDE else _name_property(resource)
         if name is None:
             continue
         texts = template.texts(resource.properties[name])

@@ -1,0 +1,52 @@
+"""SageMaker project: key, bucket, repositories, role, registry and workspace of one team.
+
+Launched once for each project by the data science admin, from Studio or Service Catalog. Needs 1-infra in the same account and
+region."""
+
+from __future__ import annotations
+
+from generators.kit.builder import Builder
+from generators.kit.stack import Product, Stack, Trial
+from generators.smproject import access, encryption, launching, notices, questions, registry, storage, workspace
+
+STACK = Stack(
+    name="2-smproject",
+    title="MLOps project",
+    summary="key, bucket, repositories, role and model registry of one team, apart from every other",
+    account="data-science",
+    groups=questions.GROUPS,
+    needs=("1-infra",),
+    product=Product(
+        title="MLOps project",
+        description="A SageMaker project with its own key, bucket, repositories, role and model registry",
+        role="ProjectLaunchRole",
+        may=launching.statements,
+        in_studio=True,
+        accept=launching.ACCEPTED,
+    ),
+    trial=Trial(
+        {"SageMakerProjectName": "churn", "SageMakerProjectId": "p-abcdefghijkl", "CostCenter": "12345"},
+        changes={"SageMakerJobsMaxRuntimeInSeconds": "3600", "NotificationEmail": "churn@example.com"},
+        fail={"SageMakerProjectName": "platform"},
+    ),
+)
+
+
+def build(b: Builder) -> None:
+    """Build the template, from what is asked to what is published."""
+    asked = questions.ask(b)
+    project = questions.project(b)
+    shared = access.partners(b, asked)
+    key = encryption.key(b, shared)
+    bucket = storage.bucket_of(b, project, key, shared)
+    images = storage.images(b, key, shared)
+    code = registry.repository(b, asked, project, key)
+    models = registry.models(b, shared)
+    runs_as = access.role_of(b, asked, project, key, bucket, images, code)
+    topic = notices.topic(b, asked, key)
+    settings = workspace.settings(b, asked, project, key, bucket, images, code, runs_as, topic)
+    start = workspace.start_script(b, project, key, bucket)
+    notices.budget(b, asked, project, topic)
+    made = [runs_as, bucket, models, settings, start]
+    told = notices.ready(b, asked, project, code, topic, after=made)
+    notices.guard(b, project, after=[told])

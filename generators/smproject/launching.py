@@ -1,0 +1,136 @@
+"""What the launch role of the project's product may do: make, change and remove what this template holds, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from troposphere import Sub
+
+from generators.kit import contracts
+from generators.kit.iam import allow, arn, deny, iam_arn
+from generators.kit.launching import Given
+
+# Names that a project gives end in its id, which begins with p-.
+OURS = "*-p-*"
+ACCEPTED = {
+    "MLOPS011": "NewKeys: kms:CreateKey has no resource before there is a key; a condition asks for the project's tag."
+}
+
+
+def statements(given: Given) -> list[Any]:
+    """Give the statements of the launch role, one block a service of the template."""
+    return [
+        *_roles(given),
+        *_keys(),
+        *_storage(),
+        *_code(),
+        *_registry(),
+        *_facts(),
+        *_messages(given),
+        *_budget(given),
+    ]
+
+
+def _roles(given: Given) -> list[Any]:
+    # The boundary of the platform denies the same for roles without a boundary, and for the platform's own.
+    # Names that CloudFormation makes begin with the stack's, and Service Catalog calls its stacks SC-....
+    roles = iam_arn("role/mlops/*/SC-*")
+    return [
+        allow("RolesUnderTheBoundary", "iam:CreateRole", roles,
+              {"StringEquals": {"iam:PermissionsBoundary": given["PermissionsBoundaryArn"]}}),
+        allow("Roles", ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy",
+                        "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoleTags", "iam:PutRolePolicy",
+                        "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole",
+                        "iam:UpdateRoleDescription"], roles),
+        allow("SharedPolicies", ["iam:AttachRolePolicy", "iam:DetachRolePolicy"], roles,
+              {"ArnLike": {"iam:PolicyARN": iam_arn("policy/mlops/platform/*")}}),
+    ]  # fmt: skip
+
+
+def _keys() -> list[Any]:
+    keys, ours = arn("kms", "key/*"), {"StringEquals": {"aws:ResourceTag/mlops:template": "2-smproject"}}
+    return [
+        allow("NewKeys", "kms:CreateKey", "*", {"StringEquals": {"aws:RequestTag/mlops:template": "2-smproject"}}),
+        allow("TagNewKeys", "kms:TagResource", keys, {"StringEquals": {"aws:RequestTag/mlops:template": "2-smproject"}}),
+        # A key of somebody else's without that tag can't be told from a new one; its own policy has to keep it.
+        deny("TagsOfOtherKeysStay", "kms:TagResource", keys,
+             {"StringNotEquals": {"aws:ResourceTag/mlops:template": "2-smproject"},
+              "Null": {"aws:ResourceTag/mlops:template": "false"}}),
+        allow("KeysOfProjects",
+              ["kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey", "kms:EnableKey",
+               "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases",
+               "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:UntagResource", "kms:UpdateAlias",
+               "kms:UpdateKeyDescription"], keys, ours),
+        allow("Aliases", ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"], arn("kms", "alias/*")),
+        allow("SeeKeys", ["kms:ListAliases", "kms:ListKeys"], "*"),
+        # Repositories, bucket and topic take the key in the name of whoever makes them.
+        allow("UseKeysOfProjects", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
+                                    "kms:ReEncryptFrom", "kms:ReEncryptTo"], keys, ours),
+        allow("GrantsOfRepositories", "kms:CreateGrant", keys,
+              {**ours, "Bool": {"kms:GrantIsForAWSResource": "true"}}),
+    ]  # fmt: skip
+
+
+def _storage() -> list[Any]:
+    bucket = Sub(f"arn:${{AWS::Partition}}:s3:::{OURS}")
+    properties = ("Acl", "BucketLogging", "BucketOwnershipControls", "BucketPolicy", "BucketPublicAccessBlock",
+                  "BucketTagging", "BucketVersioning", "EncryptionConfiguration", "LifecycleConfiguration")  # fmt: skip
+    return [
+        allow("Buckets", ["s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:GetBucketAcl", "s3:GetBucketLocation",
+                          "s3:ListBucket", *(f"s3:{verb}{name}" for name in properties[1:] for verb in ("Get", "Put"))], bucket),
+        allow("Images", ["ecr:CreateRepository", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:DeleteRepositoryPolicy",
+                         "ecr:DescribeRepositories", "ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy",
+                         "ecr:ListTagsForResource", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability",
+                         "ecr:PutLifecyclePolicy", "ecr:SetRepositoryPolicy", "ecr:TagResource", "ecr:UntagResource"],
+              arn("ecr", f"repository/{OURS}")),
+    ]  # fmt: skip
+
+
+def _code() -> list[Any]:
+    return [
+        allow("Repositories", ["codecommit:CreateCommit", "codecommit:CreateRepository", "codecommit:DeleteRepository",
+                               "codecommit:GetRepository", "codecommit:GetRepositoryTriggers", "codecommit:ListTagsForResource",
+                               "codecommit:PutRepositoryTriggers", "codecommit:TagResource", "codecommit:UntagResource",
+                               "codecommit:UpdateRepositoryDescription", "codecommit:UpdateRepositoryEncryptionKey",
+                               "codecommit:UpdateRepositoryName"], arn("codecommit", OURS)),
+    ]  # fmt: skip
+
+
+def _registry() -> list[Any]:
+    return [
+        allow("StudioShowsRepositories", [f"sagemaker:{verb}CodeRepository" for verb in ("Create", "Delete", "Describe", "Update")],
+              arn("sagemaker", "code-repository/*")),
+        allow("ModelGroups", [*(f"sagemaker:{verb}ModelPackageGroup" for verb in ("Create", "Delete", "Describe")),
+                              *(f"sagemaker:{verb}ModelPackageGroupPolicy" for verb in ("Delete", "Get", "Put"))],
+              arn("sagemaker", f"model-package-group/{OURS}")),
+        allow("TagsOfBoth", ["sagemaker:AddTags", "sagemaker:DeleteTags", "sagemaker:ListTags"],
+              [arn("sagemaker", "code-repository/*"), arn("sagemaker", f"model-package-group/{OURS}")]),
+    ]  # fmt: skip
+
+
+def _facts() -> list[Any]:
+    return [
+        allow("FactsOfProjects", ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParameters",
+                                  "ssm:ListTagsForResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource"],
+              arn("ssm", f"parameter{contracts.PROJECTS}/*")),
+        allow("SeeFacts", "ssm:DescribeParameters", "*"),
+    ]  # fmt: skip
+
+
+def _messages(given: Given) -> list[Any]:
+    return [
+        allow("Topics", ["sns:CreateTopic", "sns:DeleteTopic", "sns:GetDataProtectionPolicy", "sns:GetSubscriptionAttributes",
+                         "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource",
+                         "sns:SetTopicAttributes",
+                         "sns:Subscribe", "sns:TagResource", "sns:UntagResource"], arn("sns", "SC-*")),
+        allow("Subscriptions", "sns:Unsubscribe", arn("sns", "SC-*")),
+        given.call("StudioUserFunctionArn", "ReleaseFilesFunctionArn", "ProjectReadyFunctionArn"),
+    ]  # fmt: skip
+
+
+def _budget(given: Given) -> list[Any]:
+    return [
+        *given.nested("budget"),
+        allow("Budgets", ["budgets:ModifyBudget", "budgets:ViewBudget", "budgets:ListTagsForResource", "budgets:TagResource",
+                          "budgets:UntagResource"], Sub("arn:${AWS::Partition}:budgets::${AWS::AccountId}:budget/*")),
+    ]  # fmt: skip

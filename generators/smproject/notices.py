@@ -1,0 +1,112 @@
+"""What tells people, and what keeps a project from going while it has users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from troposphere import AccountId, And, AWSObject, Equals, GetAtt, Not, Ref, Sub
+from troposphere.cloudformation import CustomResource
+from troposphere.cloudformation import Stack as NestedStack
+from troposphere.codecommit import Repository
+from troposphere.kms import Key
+from troposphere.sns import SubscriptionResource, Topic, TopicPolicy
+
+from generators.kit import contracts, parameters, publishing, regions
+from generators.kit.builder import Builder
+from generators.kit.iam import allow, deny, document
+from generators.smproject import questions
+from generators.smproject.questions import Asked, Project
+
+
+def topic(b: Builder, asked: Asked, key: Key) -> Topic:
+    """Add the project's topic."""
+    made = b.add(
+        Topic("ProjectTopic", DisplayName=Sub("MLOps ${SageMakerProjectName}"), KmsMasterKeyId=GetAtt(key, "Arn"))
+    )
+    b.add(
+        TopicPolicy(
+            "ProjectTopicPolicy",
+            Topics=[Ref(made)],
+            PolicyDocument=document(
+                allow("AlarmsAndBudgets", "sns:Publish", Ref(made), {"StringEquals": {"aws:SourceAccount": AccountId}},
+                      Principal={"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]}),
+                deny("TlsOnly", "sns:Publish", Ref(made), {"Bool": {"aws:SecureTransport": "false"}}, Principal="*"),
+            ),
+        )
+    )  # fmt: skip
+    b.add(
+        SubscriptionResource("ProjectEmail", TopicArn=Ref(made), Protocol="email", Endpoint=asked[questions.EMAIL]),
+        when=b.when("HasNotificationEmail", questions.given(questions.EMAIL)),
+    )
+    return made
+
+
+def budget(b: Builder, asked: Asked, project: Project, told: Topic) -> None:
+    """Add a budget for what carries the project's tag, once the payer's tags make it work."""
+    has = b.when(
+        "HasBudget",
+        And(
+            regions.offers("AWS::Budgets::Budget"),
+            Not(Equals(asked[parameters.MONTHLY_BUDGET], "0")),
+            Equals(asked[parameters.TAGS_ACTIVE], "yes"),
+        ),
+    )
+    b.add(
+        NestedStack(
+            "Budget",
+            TemplateURL=publishing.nested_url("budget", project.prefix),
+            Parameters={
+                "MonthlyBudgetInUsd": asked[parameters.MONTHLY_BUDGET],
+                "TagKey": "mlops:project",
+                "TagValue": project.name,
+                "TopicArn": Ref(told),
+            },
+        ),
+        when=has,
+        holds_data=False,
+    )
+
+
+def guard(b: Builder, project: Project, after: Sequence[AWSObject]) -> CustomResource:
+    """Refuse to delete the project while it has users: it is made after everything else, so that it goes first."""
+    return b.add(
+        CustomResource(
+            "ProjectGuard",
+            ServiceToken=b.consume(contracts.STUDIO_USER_FUNCTION_ARN),
+            ServiceTimeout=180,
+            Action="guard",
+            DomainId=project.domain,
+            ProjectName=project.name,
+            ProjectId=Ref(questions.ID.name),
+        ),
+        after=after,
+    )
+
+
+def ready(
+    b: Builder, asked: Asked, project: Project, code: Repository, topic: Topic, after: Sequence[AWSObject]
+) -> CustomResource:
+    """Tell people, and say where to go next."""
+    console = "https://${AWS::Region}.console.aws.amazon.com"
+    studio = Sub(f"{console}/sagemaker/home?region=${{AWS::Region}}#/studio-landing")
+    told = b.add(
+        CustomResource(
+            "ProjectReady",
+            ServiceToken=b.consume(contracts.PROJECT_READY_FUNCTION_ARN),
+            ServiceTimeout=120,
+            ProjectName=project.name,
+            ProjectId=Ref(questions.ID.name),
+            Framework=asked.answers["Framework"],
+            RepositoryUrl=GetAtt(code, "CloneUrlHttp"),
+            StudioLink=studio,
+            Version=publishing.version(),
+            TopicArn=Ref(topic),
+        ),
+        after=after,
+    )
+    b.output("RepositoryUrl", "Repository of the project.", GetAtt(code, "CloneUrlHttp"))
+    b.output("StudioLink", "Studio in the console.", studio)
+    b.output("Bucket", "Bucket of the project.", Ref("ProjectBucket"))
+    b.output("RoleArn", "Role of the project's people in Studio, and of its jobs.", GetAtt("ProjectRole", "Arn"))
+    b.output("Notified", "Whether people were told that the project is ready.", GetAtt(told, "Notified"))
+    return told
