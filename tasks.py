@@ -98,6 +98,22 @@ def engine(_: Any, regions: str = "us-east-1,eu-south-1") -> None:
     run(regions)
 
 
+@task(help={"only": "one proof by its name; default: all", "json": "as JSON"})
+def prove(_: Any, only: str = "", json: bool = False) -> None:
+    """Prove what AWS's own data can prove before anything is launched; 0 proved, 1 disproved, 3 not run."""
+    from tools.prove import run
+
+    run(only, as_json=json)
+
+
+@task(help={"json": "as JSON"})
+def quotas(_: Any, json: bool = False) -> None:
+    """Show what a project and a user take of each quota, and how many fit; with credentials, by the account's own values."""
+    from tools.quotas import show
+
+    show(as_json=json)
+
+
 @task
 def bench(_: Any) -> None:
     """Measure speed and size against the targets they have to keep."""
@@ -124,7 +140,7 @@ def check(_: Any) -> None:
 
 @task
 def test(_: Any) -> None:
-    """Run all of CI: check, functions, publish, lint in every region, facts, promises, the stack in the emulator."""
+    """Run all of CI: check, functions, publish, lint in every region, facts, promises, proofs, the stack in the emulator."""
     from tools.suite import test as run
 
     run()

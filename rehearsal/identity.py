@@ -21,6 +21,10 @@ _PREFIXES = {
     "AWS::EC2::SecurityGroupIngress": "sgr",
     "AWS::EC2::VPCEndpoint": "vpce",
     "AWS::EC2::SecurityGroup.Id": "sg",
+    "AWS::ServiceCatalog::CloudFormationProduct": "prod",
+    "AWS::ServiceCatalog::LaunchRoleConstraint": "cons",
+    "AWS::ServiceCatalog::Portfolio": "port",
+    "AWS::ServiceCatalog::TagOption": "tag",
 }
 _ARN_TAILS = {
     "AWS::CodeArtifact::PackageGroup": ("DomainName", "Pattern"),
@@ -31,6 +35,8 @@ _ARN_TAILS = {
 _FORMS = {
     "CloneUrlHttp": "https://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
     "CloneUrlSsh": "ssh://git-codecommit.{region}.amazonaws.com/v1/repos/{name}",
+    "PortfolioName": "{name}",
+    "ProductName": "{name}",
     "SingleSignOnApplicationArn": "arn:aws:sso::{account}:application/sagemaker/apl-{digits}",
 }
 _SETTLED = re.compile(r"(create_?)?(d|completed?)|active|available|inservice|ready", re.IGNORECASE)
@@ -67,7 +73,7 @@ class Identity:
     @property
     def _name(self) -> str:
         """Give the resource's name: the template's, or one made as CloudFormation makes them."""
-        for path in ((f"{self._kind}Name",), *self._identifier, ("Name",)):
+        for path in ((f"{self._kind}Name",), *self._identifier, ("Name",), ("DisplayName",)):
             if given := self._given(path):
                 return given
         return f"{self.request.stack[:24]}-{self.request.logical_id[:24]}-{self._hex('')[:12]}"
@@ -94,6 +100,10 @@ class Identity:
         if name in _FORMS:
             place = {"region": self.request.region, "account": self.request.account}
             return _FORMS[name].format(name=self._name, digits=self._hex(name)[:16], **place)
+        if name in ("ProvisioningArtifactIds", "ProvisioningArtifactNames"):
+            made = artifacts(self.physical_id, self.request.properties)
+            names = (str(artifact.get("Name", "")) for artifact in made.values())
+            return ",".join(made if name.endswith("Ids") else names)
         if re.search("Ur[il]$|Endpoint$", name):
             return f"https://{self._hex(name)[:12]}.{self.request.region}.amazonaws.com"
         if name.endswith("Owner") or name == "AccountId":
@@ -134,6 +144,15 @@ class Identity:
             if not deeper and name.endswith("Id") and name != "Id" and self._kind.endswith(name.removesuffix("Id")):
                 return str(self._made((name,)))
         return self._name
+
+
+def artifacts(product_id: str, properties: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Give a product's versions by id; one keeps its id as long as its name and its template's URL stay."""
+    found = {}
+    for given in properties.get("ProvisioningArtifactParameters") or ():
+        facts = (product_id, str(given.get("Name")), str(given["Info"].get("LoadTemplateFromURL")))
+        found[f"pa-{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:13]}"] = given
+    return found
 
 
 def _kebab(name: str) -> str:

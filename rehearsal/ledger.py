@@ -47,11 +47,24 @@ class Ledger:
     def __init__(self) -> None:
         self._resources: dict[tuple[str, str, str], tuple[Request, Answer, dict[str, str]]] = {}
         self._operations: dict[str, dict[str, Any]] = {}
+        self._lost: set[tuple[str, str]] = set()
 
     def known(self, request: Request) -> Answer | None:
         """Give what an earlier call made of the resource, None when it made nothing."""
         entry = self._resources.get((request.stack_id, request.logical_id, request.physical_id))
         return entry[1] if entry else None
+
+    def of(self, type_name: str, account: str, region: str) -> list[tuple[Request, Answer]]:
+        """List what stacks made of a type in an account and region; a type ending in "::" stands for all of a service."""
+        held = [(request, made) for request, made, _ in list(self._resources.values())]
+        place = (account, region)
+        fits = str.startswith if type_name.endswith("::") else str.__eq__
+        return [(r, made) for r, made in held if fits(r.type, type_name) and (r.account, r.region) == place]
+
+    def lost(self, request: Request, physical_id: str) -> None:
+        """Strike out what its service deleted behind the stack's back."""
+        self._resources.pop((request.stack_id, request.logical_id, physical_id), None)
+        self._lost.add((request.stack_id, request.logical_id))
 
     def holds(self, request: Request, physical_id: str) -> bool:
         """Tell whether the account and region have a resource of that type and name already, whoever made it."""
@@ -80,7 +93,7 @@ class Ledger:
         """Count types per operation; `standing` lists (stack id, logical id) of what stacks say they have.
 
         `ignored` names what a stack claims to have although nothing here made it; it must stay empty."""
-        made = {(stack_id, logical_id) for stack_id, logical_id, _ in self._resources}
+        made = {(stack_id, logical_id) for stack_id, logical_id, _ in self._resources} | self._lost
         return {
             "operations": [{**operation, **_counted(operation["calls"])} for operation in self._operations.values()],
             "ignored": sorted(f"{stack_id}/{name}" for stack_id, name in standing if (stack_id, name) not in made),

@@ -40,6 +40,12 @@ class Provider:
         self.registry = registry
         self._ledger = ledger
         self._object_exists = object_exists
+        # What a service that plays a type has against it: called before anything is done, raises Refused.
+        self.checks: dict[tuple[str, str], Callable[[Request], None]] = {}
+
+    def known(self, request: Request) -> Answer | None:
+        """Give what an earlier call made of a resource."""
+        return self._ledger.known(request)
 
     def answer(self, request: Request, live: Live, handler: str | None) -> Answer:
         """Do what a request asks; `live` runs the emulator's code, `handler` names it (None: it has none)."""
@@ -47,6 +53,8 @@ class Provider:
         behind = {"kind": "live", "handler": str(handler)} if is_live else {"kind": "recorded", "handler": "registry"}
         act = {"create": self._create, "update": self._update, "delete": self._delete}[request.action]
         try:
+            if check := self.checks.get((request.type, request.action)):
+                check(request)
             answer = act(request, live if is_live else None)
         except Exception as error:
             self._ledger.failed(request, behind, error)

@@ -143,7 +143,7 @@ class ResourceSchema:
         known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
         rest = schema.get("additionalProperties", True)
         for name, member in value.items():
-            fitting = [sub for pattern, sub in patterns.items() if _pattern(pattern).search(name)]
+            fitting = [sub for pattern, sub in patterns.items() if compiled(pattern).search(name)]
             fitting += [known[name]] if name in known else []
             if not fitting and rest is False:
                 yield f"{path}/{name}: extraneous key [{name}] is not permitted"
@@ -192,7 +192,8 @@ def _read(file: Path) -> Any:
 
 
 @cache
-def _pattern(expression: str) -> Any:
+def compiled(expression: str) -> Any:
+    """Compile a pattern as AWS writes them."""
     # Some schemas write the astral planes as a surrogate pair range, as JavaScript does.
     return regex.compile(expression.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"))
 
@@ -240,7 +241,7 @@ def _numeric(fails: Callable[[Any, float], bool], message: str) -> Check:
 
 def _format(wanted: str, value: Any) -> Iterator[str]:
     pattern = _FORMATS.get(wanted) or (r"^arn:" if wanted.startswith("AWS::") and wanted.endswith(".Arn") else None)
-    if pattern and isinstance(value, str) and not _pattern(pattern).search(value):
+    if pattern and isinstance(value, str) and not compiled(pattern).search(value):
         yield f"{_shown(value)} is no {wanted}"
 
 
@@ -283,7 +284,7 @@ _CHECKS: Mapping[str, Check] = {
         _SCALAR, lambda w, v: text(v).lower() not in [text(x).lower() for x in w], "{value} is not one of {wanted}"
     ),
     "const": _when(_SCALAR, lambda w, v: text(v) != text(w), "{value} is not {wanted}"),
-    "pattern": _when(str, lambda w, v: not _pattern(w).search(v), "{value} does not match {wanted}"),
+    "pattern": _when(str, lambda w, v: not compiled(w).search(v), "{value} does not match {wanted}"),
     "minLength": _when(str, lambda w, v: len(v) < w, "{value} is shorter than {wanted}"),
     "maxLength": _when(str, lambda w, v: len(v) > w, "{value} is longer than {wanted}"),
     "format": _format,

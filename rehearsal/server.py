@@ -2,7 +2,8 @@
 
 Binds 127.0.0.1 only, prints one JSON line {"endpoint", "pid"} when it answers, ends on SIGTERM and SIGINT and, with
 --until-stdin-closes, when whoever started it is gone. Buckets and objects outlive it in the state folder.
-Besides AWS's APIs it answers GET /_rehearsal/ledger and GET /_rehearsal/resources with JSON."""
+Besides AWS's APIs it answers GET /_rehearsal/ledger, resources, executions, studio?token=, hold?arn= and release?arn=
+with JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +18,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from rehearsal import ministack_internals
+from rehearsal.catalogue import Catalogue
+from rehearsal.errors import RehearsalError
 from rehearsal.ledger import Ledger
+from rehearsal.ministack_internals import engine
+from rehearsal.pipelines import Pipelines
 from rehearsal.provider import Provider
 from rehearsal.schemas import Registry
+from rehearsal.studio import Studio
 
 
 @cache
@@ -67,21 +75,45 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
     from hypercorn.config import Config  # type: ignore[import-not-found, unused-ignore]
 
     port, ledger, end = listening.getsockname()[1], Ledger(), asyncio.Event()
-    emulator = ministack_internals.prepare(
-        port, state, region, lambda_python, lambda: Provider(Registry(), ledger, ministack_internals.object_exists)
-    )
-    views = {
-        "/_rehearsal/ledger": lambda: ledger.report(ministack_internals.standing()),
+    catalogue = Catalogue(ledger, f"http://127.0.0.1:{port}", engine.template_exists)
+    studio, pipelines = Studio(ledger, catalogue), Pipelines(ledger)
+
+    def provider() -> Provider:
+        made = Provider(Registry(), ledger, engine.object_exists)
+        made.checks = studio.checks() | catalogue.checks()
+        return made
+
+    emulator = ministack_internals.prepare(port, state, region, lambda_python, provider)
+    ministack_internals.add_tags(studio.name, studio.tagged)
+    for service, target in (
+        (studio, "SageMaker"),
+        (catalogue, "AWS242ServiceCatalogService"),
+        (pipelines, "CodePipeline_20150709"),
+    ):
+        ministack_internals.add_service(service.name, target, service.answer)
+    views: dict[str, Callable[..., Any]] = {
+        "/_rehearsal/ledger": lambda: ledger.report(engine.standing()),
         "/_rehearsal/resources": ledger.resources,
+        "/_rehearsal/executions": lambda: pipelines.executions,
+        "/_rehearsal/studio": studio.enter,
+        "/_rehearsal/hold": lambda arn: studio.hold(arn, True),
+        "/_rehearsal/release": lambda arn: studio.hold(arn, False),
     }
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] in views:
-            body = json.dumps(views[scope["path"]](), default=str).encode()
-            head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
-            await send(head)
-            await send({"type": "http.response.body", "body": body})
+            given = dict(parse_qsl(scope["query_string"].decode()))
+            try:
+                status, told = 200, views[scope["path"]](**given)
+            except RehearsalError as error:
+                status, told = 400, str(error)
+            head = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": json.dumps(told, default=str).encode()})
         else:
+            if b"Credential=ASIA" in dict(scope.get("headers", ())).get(b"authorization", b""):
+                # Functions and people in roles come over TLS on AWS; the account's own key is taken as it comes.
+                scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
             await emulator(scope, receive, send)
 
     loop = asyncio.get_running_loop()

@@ -40,6 +40,7 @@ def files() -> dict[Path, str]:
     for item in templates:
         wanted[ROOT / "docs" / "reference" / f"{item.stack.name}.md"] = documents.reference(item)
     wanted[ROOT / "docs" / "reference" / "regions.md"] = documents.region_page()
+    wanted[ROOT / "docs" / "reference" / "quotas.md"] = documents.quota_page(templates)
     readme = ROOT / "README.md"
     wanted[readme] = documents.readme(readme.read_text(encoding="utf-8"), templates)
     return wanted

@@ -13,6 +13,7 @@ import yaml
 from generators.kit import publishing, regions
 from generators.kit.parameters import Question
 from generators.kit.registry import Rendered
+from tools import quotas
 from tools.conditions import created, nested_values
 from tools.errors import MlopsError
 
@@ -127,6 +128,9 @@ def _launched(item: Rendered) -> str:
     stack = item.stack
     if stack.nested_in:
         return f"Launched by {stack.nested_in} as a nested stack, never by a person."
+    if stack.product:
+        where = "Studio (Projects) or Service Catalog" if stack.product.in_studio else "Service Catalog"
+        return f"Launched from {where} as the product {stack.product.title}, after {', '.join(stack.needs)}."
     return f"Launched in the {stack.account} account" + (f", after {', '.join(stack.needs)}." if stack.needs else ".")
 
 
@@ -163,6 +167,70 @@ def region_page() -> str:
         *(f"- **{name}**: {text}" for name, text in sources.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def quota_page(templates: tuple[Rendered, ...]) -> str:
+    """Render the page that says what a project and a user take of each quota, and how many fit."""
+    found = quotas.quotas(templates)
+    exist, run = [quota for quota in found if not quota.at_once], [quota for quota in found if quota.at_once]
+    short = [quota.name for quota in found if quota.fewest == 0]
+    lines = [
+        "<!-- Rendered from tools/quotas.json, generators/infra/quotas.json and the templates by `inv build`. Change it there. -->",
+        "# Quotas",
+        "",
+        "What the base stack, one project and one user take of each quota of an account and region, and how many fit beside the",
+        "base with AWS's defaults: in the order in which they bind. Resources are counted in the templates, launched with their",
+        "defaults; what is used at run time stands below with its reason. `./inv quotas` shows the same, and with credentials in",
+        "the environment by the account's own values, which are often higher than the defaults.",
+        "",
+        f"Raise before the first project, for what it may run at the same time: {'; '.join(short) or 'nothing'}.",
+        "",
+        "## What exists",
+        "",
+        *_quotas(exist),
+        "",
+        "(account) marks quotas of the account, whatever the region.",
+        "",
+        "## What runs at the same time",
+        "",
+        "Projects and users that can do all of it at once; others wait, or are refused until something ends. Where staging and",
+        "production are accounts of their own, their endpoints count there.",
+        "",
+        *_quotas(run),
+        "",
+        "## What is used at run time, and other notes",
+        "",
+        *_table(("Quota", "Why"), ((f"{quota.service}: {quota.name}", quota.why) for quota in found if quota.why)),
+        "",
+        "## Rates",
+        "",
+        *_table(
+            ("Calls", "Limit", "Adjustable", "What it means", "Source"),
+            (
+                (rate["name"], rate["value"], "yes" if rate["adjustable"] else "no", rate["why"], f"[page]({rate['source']})")
+                for rate in quotas.rates()
+            ),
+        ),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _quotas(found: Iterable[quotas.Quota]) -> list[str]:
+    return _table(
+        ("Quota", "Default", "Adjustable", "Base", "Project", "User", "Projects that fit", "Users that fit", "Source"),
+        (
+            (
+                f"{quota.service}: {quota.name}" + (" (account)" if quota.scope == "account" else ""),
+                quotas.number(quota.default),
+                {True: "yes", False: "no", None: "unknown"}[quota.adjustable],
+                *map(str, (quota.platform, quota.project, quota.user)),
+                quotas.fit(quota, quota.project, quota.projects_fit),
+                quotas.fit(quota, quota.user, quota.users_fit),
+                f"[page]({quota.source})" if quota.source else "unknown",
+            )
+            for quota in found
+        ),
+    )
 
 
 def _parameters(item: Rendered) -> Iterable[str]:
@@ -260,7 +328,7 @@ def _quantities(templates: tuple[Rendered, ...]) -> str:
     parts = []
     bodies = {item.stack.name: item.body for item in templates}
     for item in templates:
-        if not item.stack.launch:
+        if not (item.stack.launch or item.stack.product):
             continue
         counted = Counter(created(item.body, item.stack.trial.parameters, SHOWN).values())
         within = nested_values(item.body, item.stack.trial.parameters, SHOWN)

@@ -76,7 +76,7 @@ def _mypy() -> list[list[str]]:
         for folder in sorted((ROOT / "lambdas").iterdir())
         if (folder / "handler.py").is_file()
     ]
-    return [[*mypy, "generators", "tools", "rehearsal", "tasks.py"], *functions]
+    return [[*mypy, "generators", "tools", "rehearsal", "proofs", "tasks.py"], *functions]
 
 
 QUICK: list[Step] = [
@@ -93,9 +93,12 @@ QUICK: list[Step] = [
     ("functions", _functions),
 ]
 REST: list[Step] = [
+    ("workspace", lambda: _pytest("main", "tests/workspace")),
+    ("seed code", lambda: _pytest("seeds", "tests/seeds")),
     ("publish", lambda: _pytest("main", "tests/publish")),
     ("lint in every launch region", lambda: _inv("lint")),
     ("rules, facts, promises", lambda: _pytest("lint", "tests/lint")),
+    ("proofs", lambda: [*_pytest("lint", "tests/proofs"), *_inv("prove")]),
     ("taskcat lint", lambda: _inv("taskcat")),
     ("emulator", lambda: _pytest("rehearsal", "tests/rehearsal")),
     ("publish to the embedded S3", lambda: _inv("publish")),

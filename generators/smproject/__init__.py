@@ -45,8 +45,7 @@ def build(b: Builder) -> None:
     runs_as = access.role_of(b, asked, project, key, bucket, images, code)
     topic = notices.topic(b, asked, key)
     settings = workspace.settings(b, asked, project, key, bucket, images, code, runs_as, topic)
-    start = workspace.start_script(b, project, key, bucket)
+    workspace.start_script(b, project, key, bucket)
     notices.budget(b, asked, project, topic)
-    made = [runs_as, bucket, models, settings, start]
-    told = notices.ready(b, asked, project, code, topic, after=made)
-    notices.guard(b, project, after=[told])
+    notices.ready(b, asked, project, code, topic, after=[runs_as, bucket, models, settings])
+    notices.guard(b, project)

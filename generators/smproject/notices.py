@@ -67,9 +67,10 @@ def budget(b: Builder, asked: Asked, project: Project, told: Topic) -> None:
     )
 
 
-def guard(b: Builder, project: Project, after: Sequence[AWSObject]) -> CustomResource:
-    """Refuse to delete the project while it has users: it is made after everything else, so that it goes first."""
-    return b.add(
+def guard(b: Builder, project: Project) -> None:
+    """Refuse to delete the project while it has users. It is made after every other resource: CloudFormation deletes what the
+    guard does not depend on while it is still asking."""
+    b.add(
         CustomResource(
             "ProjectGuard",
             ServiceToken=b.consume(contracts.STUDIO_USER_FUNCTION_ARN),
@@ -79,13 +80,13 @@ def guard(b: Builder, project: Project, after: Sequence[AWSObject]) -> CustomRes
             ProjectName=project.name,
             ProjectId=Ref(questions.ID.name),
         ),
-        after=after,
+        after=list(b.template.resources),
     )
 
 
 def ready(
     b: Builder, asked: Asked, project: Project, code: Repository, topic: Topic, after: Sequence[AWSObject]
-) -> CustomResource:
+) -> None:
     """Tell people, and say where to go next."""
     console = "https://${AWS::Region}.console.aws.amazon.com"
     studio = Sub(f"{console}/sagemaker/home?region=${{AWS::Region}}#/studio-landing")
@@ -109,4 +110,3 @@ def ready(
     b.output("Bucket", "Bucket of the project.", Ref("ProjectBucket"))
     b.output("RoleArn", "Role of the project's people in Studio, and of its jobs.", GetAtt("ProjectRole", "Arn"))
     b.output("Notified", "Whether people were told that the project is ready.", GetAtt(told, "Notified"))
-    return told

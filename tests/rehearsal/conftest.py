@@ -38,6 +38,39 @@ def handle(event, context):
     "topic.py": "def greet(word):\n    return word + ', world'\n",
 }
 
+# Hands the answer on to a state machine, which asks it again and again; says in SSM what it was asked.
+LATE = {
+    "late.py": """
+import json, urllib.request
+import boto3
+
+def answer(event, status, reason=""):
+    told = {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
+    body = json.dumps(told | {"Status": status, "Reason": reason, "PhysicalResourceId": "late"}).encode()
+    urllib.request.urlopen(urllib.request.Request(event["ResponseURL"], body, method="PUT")).close()
+
+def handle(event, context):
+    if "attempt" in event:
+        if event["attempt"] == 4:
+            answer(event["event"], "SUCCESS")
+        return {"answered": event["attempt"] == 4, "attempt": event["attempt"] + 1}
+    if "detail" in event:
+        return boto3.client("ssm").put_parameter(Name=event["detail"]["name"], Type="String", Value="told")
+    if "give_up" in event:
+        return answer(event["event"], "FAILED", event["give_up"])
+    given = event["ResourceProperties"]
+    if "Note" in given:
+        boto3.client("ssm").put_parameter(Name=given["Note"], Type="String", Value=event["RequestType"], Overwrite=True)
+    if "Loop" in given:
+        state = json.dumps({"event": event, "attempt": 0})
+        boto3.client("stepfunctions").start_execution(stateMachineArn=given["Loop"], name=event["RequestId"], input=state)
+    elif given.get("Refuse") == event["RequestType"]:
+        answer(event, "FAILED", "asked to refuse " + event["RequestType"])
+    else:
+        answer(event, "SUCCESS")
+""",
+}
+
 
 def zipped(files: Mapping[str, str]) -> bytes:
     """Make a zip file of texts."""
@@ -54,6 +87,7 @@ def account() -> Iterator[Emulator]:
     objects = {
         "v1/mixed.yaml": (Path(__file__).parent / "templates/mixed.yaml").read_bytes(),
         "zips/greeter.zip": zipped(GREETER),
+        "zips/late.zip": zipped(LATE),
         "seeds/seed.zip": zipped({"README.md": "seed"}),
     }
     with emulator() as running:

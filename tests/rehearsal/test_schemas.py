@@ -9,7 +9,7 @@ import pytest
 
 from rehearsal.identity import Identity
 from rehearsal.ledger import Answer, Ledger, Request
-from rehearsal.schemas import KEYWORDS, Registry, _pattern, fits
+from rehearsal.schemas import KEYWORDS, Registry, compiled, fits
 
 REGISTRY = Registry()
 ARN = "arn:aws:{}:eu-west-1:123456789012"
@@ -53,7 +53,7 @@ def test_no_keyword_of_the_schemas_is_passed_over(service: str) -> None:
             for sub in subschemas(parts):
                 assert set(sub) <= KEYWORDS | SILENT, name
                 if isinstance(sub.get("pattern"), str):
-                    _pattern(sub["pattern"])
+                    compiled(sub["pattern"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rehearsal.client import Emulator
-from rehearsal.stack_trial import main, trial
+from rehearsal.stack_trial import CAPABILITIES, main, trial
 
 REGIONS = ("us-east-1", "eu-south-1")
 MIXED = Path(__file__).parent / "templates/mixed.yaml"
@@ -36,7 +36,7 @@ class Stack:
         self.account, self.name = account, next(_names)
         self.api = account.client("cloudformation", region)
         body = json.dumps({"Resources": resources, **sections})
-        self.id = self.api.create_stack(StackName=self.name, TemplateBody=body)["StackId"]
+        self.id = self.api.create_stack(StackName=self.name, TemplateBody=body, Capabilities=CAPABILITIES)["StackId"]
         self.status = self.wait()
 
     def wait(self) -> str:
@@ -47,7 +47,8 @@ class Stack:
             time.sleep(0.02)
 
     def update(self, resources: Mapping[str, Any], **sections: Any) -> str:
-        self.api.update_stack(StackName=self.name, TemplateBody=json.dumps({"Resources": resources, **sections}))
+        body = json.dumps({"Resources": resources, **sections})
+        self.api.update_stack(StackName=self.name, TemplateBody=body, Capabilities=CAPABILITIES)
         return self.wait()
 
     def delete(self) -> str:
@@ -265,7 +266,7 @@ def test_failing_rule_refuses_the_template_before_anything_is_made(account: Emul
     listed = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
     body = MIXED.read_text()
     with pytest.raises(ClientError, match="An existing VPC needs its subnets"):
-        api.create_stack(StackName="ruled-out", TemplateBody=body, Parameters=listed)
+        api.create_stack(StackName="ruled-out", TemplateBody=body, Parameters=listed, Capabilities=CAPABILITIES)
     assert account.resources() == before
 
 
@@ -343,3 +344,179 @@ def test_what_a_nested_template_retains_stays_when_its_parent_goes(account: Emul
     assert stack.delete() == "DELETE_COMPLETE"
     left = {r["logical_id"] for r in account.resources() if r["stack_id"] == nested}
     assert left == {"Kept"}
+
+
+LOOP = {
+    "StartAt": "Wait",
+    "States": {
+        "Wait": {"Type": "Wait", "Seconds": 30, "Next": "Ask"},
+        "Ask": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "${FunctionArn}", "Payload.$": "$"},
+            "ResultPath": "$.told",
+            "Retry": [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 30, "MaxAttempts": 1}],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "GiveUp"}],
+            "Next": "Answered",
+        },
+        "Answered": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.told.Payload.answered", "BooleanEquals": True, "Next": "End"}],
+            "Default": "Again",
+        },
+        "Again": {
+            "Type": "Pass",
+            "Parameters": {"event.$": "$.event", "attempt.$": "$.told.Payload.attempt"},
+            "Next": "Wait",
+        },
+        "GiveUp": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {
+                "FunctionName": "${FunctionArn}",
+                "Payload": {"event.$": "$.event", "give_up.$": "$.error.Cause"},
+            },
+            "End": True,
+        },
+        "End": {"Type": "Succeed"},
+    },
+}
+
+
+def role(service: str, **allowed: Any) -> dict[str, Any]:
+    """Make a role of a service with one statement: an action and its resource."""
+    statement = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = {"Version": "2012-10-17", "Statement": [statement]}
+    may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **allowed}]}
+    policies = [{"PolicyName": "may", "PolicyDocument": may}] if allowed else []
+    return resource("AWS::IAM::Role", {"AssumeRolePolicyDocument": trust, "Policies": policies})
+
+
+def late(properties: Mapping[str, Any], may_start: bool = True, **loop_may: Any) -> dict[str, Any]:
+    """Make a custom resource behind the function `late`, and a state machine that it can hand its answer to."""
+    start = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "states:*", "Resource": "*"}]}
+    function = {
+        "Runtime": "python3.13",
+        "Handler": "late.handle",
+        "Role": {"Fn::GetAtt": "Role.Arn"},
+        "Code": {"S3Bucket": "assets-us-east-1", "S3Key": "zips/late.zip"},
+        "Timeout": 30,
+    }
+    machine = {
+        "RoleArn": {"Fn::GetAtt": "LoopRole.Arn"},
+        "DefinitionString": json.dumps(LOOP),
+        "DefinitionSubstitutions": {"FunctionArn": {"Fn::GetAtt": "Function.Arn"}},
+    }
+    policy = {"RoleName": {"Ref": "Role"}, "PolicyName": "start", "PolicyDocument": start}
+    named = {"ServiceToken": {"Fn::GetAtt": "Function.Arn"}, "ServiceTimeout": 3600, **properties}
+    return {
+        "Role": role("lambda", Action="ssm:PutParameter", Resource="*"),
+        **({"MayStart": resource("AWS::IAM::RolePolicy", policy)} if may_start else {}),
+        "Function": resource("AWS::Lambda::Function", function),
+        "LoopRole": role("states", **loop_may),
+        "Loop": resource("AWS::StepFunctions::StateMachine", machine),
+        "Late": resource("Custom::Late", named, **({"DependsOn": "MayStart"} if may_start else {})),
+    }
+
+
+INVOKE = {"Action": "lambda:InvokeFunction", "Resource": {"Fn::GetAtt": "Function.Arn"}}
+
+
+def test_state_machine_answers_minutes_later(account: Emulator) -> None:
+    began = time.monotonic()
+    stack = Stack(account, late({"Loop": {"Ref": "Loop"}}, **INVOKE))
+    assert stack.status == "CREATE_COMPLETE", stack.reasons()
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert time.monotonic() - began < 30  # ten waits of half a minute each
+
+
+def test_functions_and_state_machines_have_their_roles_rights_alone(account: Emulator) -> None:
+    stack = Stack(account, late({"Loop": {"Ref": "Loop"}}, may_start=False, **INVOKE))
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert "not authorized to perform: states:StartExecution" in stack.reasons()
+    # This machine may not even tell that it gave up: the function's silence is what fails the resource.
+    machine = role(
+        "states", Action="lambda:InvokeFunction", Resource="arn:aws:lambda:us-east-1:111111111111:function:x"
+    )
+    stack = Stack(account, {**late({"Note": "/late/none"}), "LoopRole": machine})
+    loop = stack.left()["Loop"]["physical_id"]
+    states = account.client("stepfunctions")
+    run = states.start_execution(stateMachineArn=loop, input=json.dumps({"event": {}, "attempt": 0}))["executionArn"]
+    while (told := states.describe_execution(executionArn=run))["status"] == "RUNNING":
+        time.sleep(0.05)
+    assert told["status"] == "FAILED"
+    assert "not authorized to perform: lambda:InvokeFunction" in told["cause"]
+
+
+def test_refused_creation_is_asked_to_delete_what_it_made(account: Emulator) -> None:
+    stack = Stack(account, late({"Note": "/late/note", "Refuse": "Create"}))
+    assert "asked to refuse Create" in stack.reasons()
+    assert account.client("ssm").get_parameter(Name="/late/note")["Parameter"]["Value"] == "Delete"
+
+
+def test_what_a_resource_depends_on_stays_when_its_deletion_fails(account: Emulator) -> None:
+    resources = {
+        **late({"Refuse": "Delete"}),
+        "Kept": resource(REPOSITORY, {"RepositoryName": "depended-on"}),
+        "Apart": resource(REPOSITORY, {"RepositoryName": "apart"}),
+    }
+    resources["Late"]["DependsOn"] = ["MayStart", "Kept"]
+    stack = Stack(account, resources)
+    assert stack.delete() == "DELETE_FAILED"
+    # As on AWS, nothing else waits for a refusal.
+    assert set(stack.left()) == {"Late", "MayStart", "Kept", "Function", "Role"}
+
+
+def test_nested_stack_that_does_not_go_fails_its_parent(account: Emulator) -> None:
+    body = json.dumps({"Resources": late({"Refuse": "Delete"})}).encode()
+    account.client("s3").put_object(Bucket="assets-us-east-1", Key="v1/refusing.json", Body=body)
+    url = "https://assets-us-east-1.s3.us-east-1.amazonaws.com/v1/refusing.json"
+    stack = Stack(account, {"Child": resource("AWS::CloudFormation::Stack", {"TemplateURL": url})})
+    assert stack.status == "CREATE_COMPLETE"
+    assert stack.delete() == "DELETE_FAILED"
+    assert "was not successfully deleted: it still has Function, Late, MayStart, Role" in stack.reasons()
+
+
+def test_ssm_parameters_and_references_are_resolved_where_they_stand(account: Emulator) -> None:
+    ssm = account.client("ssm")
+    ssm.put_parameter(Name="/given/list", Type="StringList", Value="p,q,r")
+    ssm.put_parameter(Name="/given/one", Type="String", Value="1")
+    names = {"Type": "AWS::SSM::Parameter::Value<List<String>>", "Default": "/given/list"}
+    text = {"Fn::Join": ["-", ["a{{resolve:ssm:/given/one}}", {"Fn::Sub": "{{resolve:ssm:/given/${AWS::StackName}}}"}]]}
+    second = {"Fn::Select": [1, {"Ref": "Names"}]}
+    name = f"stack-{int(Stack(account, {'A': resource(REPOSITORY, {'RepositoryName': 'a'})}).name[6:]) + 1}"
+    ssm.put_parameter(Name=f"/given/{name}", Type="String", Value="2")
+    facts = {
+        "Text": resource(PARAMETER, {"Name": "/made/text", "Type": "String", "Value": text}),
+        "Second": resource(PARAMETER, {"Name": "/made/second", "Type": "String", "Value": second}),
+    }
+    assert Stack(account, facts, Parameters={"Names": names}).status == "CREATE_COMPLETE"
+    # Constraints are about the parameter's name: nobody may point at another one.
+    fixed = {**names, "AllowedValues": ["/given/list"]}
+    none = {"A": resource(REPOSITORY, {"RepositoryName": "a"})}
+    assert Stack(account, none, Parameters={"Names": fixed}).status == "CREATE_COMPLETE"
+    with pytest.raises(ClientError, match="'/given/one' is not in AllowedValues"):
+        Stack(account, none, Parameters={"Names": {**fixed, "Default": "/given/one"}})
+    found = [ssm.get_parameter(Name=f"/made/{name}")["Parameter"]["Value"] for name in ("text", "second")]
+    assert found == ["a1-2", "q"]
+
+
+def test_event_reaches_only_a_function_that_lets_eventbridge(account: Emulator) -> None:
+    function = {"Fn::GetAtt": "Function.Arn"}
+    rule = {"EventPattern": {"source": ["aws.codecommit"]}, "Targets": [{"Id": "f", "Arn": function}]}
+    permission = {"FunctionName": function, "Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    resources = {**late({}), "Rule": resource("AWS::Events::Rule", rule)}
+    stack, ssm = Stack(account, resources), account.client("ssm")
+
+    def told(name: str) -> bool:
+        entry = {"Source": "aws.codecommit", "DetailType": "x", "Detail": json.dumps({"name": name})}
+        account.client("events").put_events(Entries=[entry])
+        time.sleep(1)
+        return bool(ssm.get_parameters(Names=[name])["Parameters"])
+
+    assert not told("/events/refused")
+    source = {"SourceArn": {"Fn::GetAtt": "Rule.Arn"}}
+    resources["Permission"] = resource("AWS::Lambda::Permission", {**permission, **source})
+    assert stack.update(resources) == "UPDATE_COMPLETE"
+    assert told("/events/let")
+    assert stack.delete() == "DELETE_COMPLETE"

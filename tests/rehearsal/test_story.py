@@ -1,0 +1,321 @@
+"""The platform as its people meet it: one account from the first stack to the last deletion, each actor with the own role.
+
+The chapters stand in the order in which they happen, and each builds on those before it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from rehearsal.client import ROOT, Emulator, Session, emulator
+
+REGION, BUCKET = "us-east-1", "mlops-local-us-east-1"
+# Publishes the working tree into a folder of the test's own, in the environment that can render it.
+PUBLISH = """
+import sys
+from pathlib import Path
+from tools.publish import command, embedded
+embedded.FOLDER = Path(sys.argv[1])
+embedded.STATE = embedded.FOLDER / "state"
+command.publish("", "us-east-1", "", "", False, False, "")
+"""
+CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+
+
+@dataclass
+class Story:
+    """The account with its people, and what they made."""
+
+    account: Emulator
+    outputs: Mapping[str, str]
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    people: dict[tuple[str, str], Session] = field(default_factory=dict)
+
+    def person(self, name: str, role: str) -> Session:
+        """Sign a person in with the role of a persona."""
+        if (name, role) not in self.people:
+            self.people[name, role] = self.account.as_role(self.outputs[f"{role}RoleArn"], name)
+        return self.people[name, role]
+
+    @property
+    def admin(self) -> Session:
+        return self.person("ada@example.com", "DataScienceAdmin")
+
+    @property
+    def domain(self) -> str:
+        return self.outputs["DomainId"]
+
+    def product(self, who: Session, name: str) -> dict[str, str]:
+        """Find a product as an end user does, with its newest version."""
+        api = who.client("servicecatalog")
+        number = next(p["ProductId"] for p in api.search_products()["ProductViewSummaries"] if p["Name"] == name)
+        versions = api.describe_product(Id=number)["ProvisioningArtifacts"]
+        return {"ProductId": number, "ProvisioningArtifactId": versions[-1]["Id"]}
+
+    def project(self, who: Session, name: str) -> dict[str, Any]:
+        """Make a project from a form of Studio, and wait for it."""
+        given = [{"Key": "CostCenter", "Value": "4711"}]
+        details = {**self.product(who, "MLOps project"), "ProvisioningParameters": given}
+        who.client("sagemaker").create_project(ProjectName=name, ServiceCatalogProvisioningDetails=details)
+        return self.settled(who, name)
+
+    def settled(self, who: Session, project: str) -> dict[str, Any]:
+        api = who.client("sagemaker")
+        told = lambda: api.describe_project(ProjectName=project)  # noqa: E731
+        until(lambda: not told()["ProjectStatus"].endswith("InProgress"))
+        return dict(told())
+
+    def user(self, email: str, project: str, alias: str = "") -> dict[str, Any]:
+        """Launch the product for a user, and wait for its record."""
+        name = f"{email}-{project}".replace("@", "-at-")
+        values = {"UserEmail": email, "ProjectName": project, "UserAlias": alias}
+        given = [{"Key": key, "Value": value} for key, value in values.items()]
+        launch = {**self.product(self.admin, "Studio user"), "ProvisionedProductName": name}
+        record = self.admin.client("servicecatalog").provision_product(**launch, ProvisioningParameters=given)
+        self.users[name] = ended(self.admin, record["RecordDetail"]["RecordId"])
+        return self.users[name]
+
+    def end_user(self, name: str) -> dict[str, Any]:
+        api = self.admin.client("servicecatalog")
+        record = api.terminate_provisioned_product(ProvisionedProductName=name)["RecordDetail"]
+        return ended(self.admin, record["RecordId"])
+
+    def of_project(self, project: str) -> set[str]:
+        """Name what the project's stack has."""
+        api, who = self.account.client("cloudformation"), self.admin
+        number = self.settled(who, project)["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductId"]
+        account = self.outputs["PlatformKeyArn"].split(":")[4]
+        pages = api.get_paginator("list_stack_resources").paginate(StackName=f"SC-{account}-{number}")
+        rows = [row for page in pages for row in page["StackResourceSummaries"]]
+        return {row["LogicalResourceId"] for row in rows if row["ResourceStatus"] != "DELETE_COMPLETE"}
+
+
+def until(told: Callable[[], Any], seconds: float = 120) -> Any:
+    """Wait for something to be true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := told():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("never came")
+
+
+def ended(who: Session, record: str) -> dict[str, Any]:
+    """Wait for a record of Service Catalog, and give it with its outputs and its error."""
+    api = who.client("servicecatalog")
+    until(lambda: api.describe_record(Id=record)["RecordDetail"]["Status"] in ("SUCCEEDED", "FAILED"))
+    told = api.describe_record(Id=record)
+    outputs = {row["OutputKey"]: row.get("OutputValue", "") for row in told.get("RecordOutputs", [])}
+    error = "; ".join(row["Description"] for row in told["RecordDetail"]["RecordErrors"])
+    return {**outputs, "Status": told["RecordDetail"]["Status"], "Error": error}
+
+
+def stack_ended(account: Emulator, name: str) -> dict[str, Any]:
+    api = account.client("cloudformation")
+    found = lambda: api.describe_stacks(StackName=name)["Stacks"][0]  # noqa: E731
+    until(lambda: not found()["StackStatus"].endswith("_IN_PROGRESS"))
+    return dict(found())
+
+
+def reasons(account: Emulator) -> str:
+    """Say what failed in any stack."""
+    api = account.client("cloudformation")
+    events = [
+        e
+        for stack in api.describe_stacks()["Stacks"]
+        for e in api.describe_stack_events(StackName=stack["StackId"])["StackEvents"]
+    ]
+    rows = [
+        (e["LogicalResourceId"], e.get("ResourceStatusReason", "")) for e in events if "FAILED" in e["ResourceStatus"]
+    ]
+    return "\n".join(f"{name}: {reason}" for name, reason in rows)
+
+
+def refused(action: str) -> Any:
+    """Expect IAM's refusal of an action."""
+    return pytest.raises(ClientError, match=rf"\(AccessDenied(Exception)?\).*{action}")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: Any) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("release")
+    command = [str(ROOT / ".venv/bin/python"), "-c", PUBLISH, str(folder)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr[-2000:]
+    with emulator(folder / "state") as account:
+        manifest = account.client("s3").get_object(Bucket=BUCKET, Key="latest/manifest.json")["Body"].read()
+        version = json.loads(manifest)["version"]
+        url = f"https://{BUCKET}.s3.{REGION}.amazonaws.com/v{version}/templates/1-infra.yaml"
+        values = {"CostCenter": "12345", "AssetsBucketPrefix": "mlops-local"}
+        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+        stack = {"StackName": "mlops-infra", "TemplateURL": url, "Parameters": given, "Capabilities": CAPABILITIES}
+        account.client("cloudformation").create_stack(**stack)
+        made = stack_ended(account, "mlops-infra")
+        assert made["StackStatus"] == "CREATE_COMPLETE", reasons(account)
+        yield Story(account, {row["OutputKey"]: row["OutputValue"] for row in made["Outputs"]})
+
+
+def test_admin_makes_projects_from_the_console_and_from_studio(story: Story) -> None:
+    told = story.project(story.admin, "churn")
+    assert told["ProjectStatus"] == "CreateCompleted", told["ServiceCatalogProvisionedProductDetails"]
+    studio = story.account.studio(story.admin, story.domain, "ds-admin")
+    told = story.project(studio, "fraud")
+    assert told["ProjectStatus"] == "CreateCompleted", told["ServiceCatalogProvisionedProductDetails"]
+    told = story.project(story.admin, "platform")
+    assert told["ProjectStatus"] == "CreateFailed"
+    assert "choose another name" in told["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
+
+
+def test_users_get_names_of_their_own(story: Story) -> None:
+    anna, ben = story.user("anna@example.com", "churn"), story.user("ben@example.com", "churn")
+    assert (anna["Status"], anna["UserProfileName"]) == ("SUCCEEDED", "anna-churn"), anna
+    assert (ben["Status"], ben["UserProfileName"]) == ("SUCCEEDED", "ben-churn"), ben
+    assert story.user("anna@example.com", "fraud")["UserProfileName"] == "anna-fraud"
+    namesake = story.user("anna@other.example", "churn")
+    assert namesake["Status"] == "FAILED"
+    assert "anna@example.com" in namesake["Error"]
+    assert "UserAlias" in namesake["Error"]
+    assert story.end_user("anna-at-other.example-churn")["Status"] == "SUCCEEDED"
+    other = story.user("anna@other.example", "churn", alias="anna2")
+    assert other["UserProfileName"] == "anna2-churn"
+    api = story.account.client("sagemaker")
+    api.create_user_profile(DomainId=story.domain, UserProfileName="Carl-churn")
+    assert "made by hand" in story.user("carl@example.com", "churn")["Error"]
+    api.delete_user_profile(DomainId=story.domain, UserProfileName="Carl-churn")
+    assert "no project" in story.user("dora@example.com", "nowhere")["Error"]
+    api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
+
+
+def space(domain: str, name: str, owner: str) -> dict[str, Any]:
+    private = {"OwnershipSettings": {"OwnerUserProfileName": owner}, "SpaceSharingSettings": {"SharingType": "Private"}}
+    return {"DomainId": domain, "SpaceName": name, **private, "SpaceSettings": {"AppType": "JupyterLab"}}
+
+
+def test_scientist_works_in_the_own_profile_and_project_alone(story: Story) -> None:
+    anna = story.person("anna@example.com", "DataScientist")
+    for profile in ("ben-churn", "anna2-churn", "ds-admin"):
+        with refused("sagemaker:CreatePresignedDomainUrl"):
+            story.account.studio(anna, story.domain, profile)
+    studio = story.account.studio(anna, story.domain, "anna-churn")
+    api = studio.client("sagemaker")
+    with refused("sagemaker:CreateSpace"):
+        api.create_space(**space(story.domain, "of-ben", "ben-churn"))
+    with refused("sagemaker:CreatePresignedDomainUrl"):
+        story.account.studio(studio, story.domain, "ben-churn")
+    with refused("sagemaker:CreateProject"):
+        api.create_project(ProjectName="own", ServiceCatalogProvisioningDetails={"ProductId": "prod-x"})
+    arn = api.describe_user_profile(DomainId=story.domain, UserProfileName="ben-churn")["UserProfileArn"]
+    with refused("sagemaker:AddTags"):
+        api.add_tags(ResourceArn=arn, Tags=[{"Key": "mlops:owner", "Value": "anna@example.com"}])
+    large = {
+        "AppType": "JupyterLab",
+        "JupyterLabAppSettings": {"DefaultResourceSpec": {"InstanceType": "ml.p4d.24xlarge"}},
+    }
+    with refused("sagemaker:CreateSpace"):
+        api.create_space(**{**space(story.domain, "anna-lab", "anna-churn"), "SpaceSettings": large})
+    api.create_space(**space(story.domain, "anna-lab", "anna-churn"))
+    app = {"DomainId": story.domain, "SpaceName": "anna-lab", "AppType": "JupyterLab", "AppName": "default"}
+    with refused("sagemaker:CreateApp"):
+        api.create_app(**app, ResourceSpec={"InstanceType": "ml.p4d.24xlarge"})
+    api.create_app(**app, ResourceSpec={"InstanceType": "ml.t3.medium"})
+    settings = {
+        project: json.loads(
+            story.account.client("ssm").get_parameter(Name=f"/mlops/projects/{project}/settings")["Parameter"]["Value"]
+        )
+        for project in ("churn", "fraud")
+    }
+    s3 = studio.client("s3")
+    s3.put_object(Bucket=settings["churn"]["project_bucket"], Key="data/a.csv", Body=b"a")
+    script = s3.get_object(Bucket=settings["churn"]["project_bucket"], Key="workspace/start.sh")["Body"].read()
+    assert script == (ROOT / "workspace/start.sh").read_bytes()
+    with refused("s3:PutObject"):
+        s3.put_object(Bucket=settings["churn"]["project_bucket"], Key="workspace/start.sh", Body=b"mine")
+    for call in (s3.get_object, s3.put_object):
+        with refused("s3:"):
+            call(Bucket=settings["fraud"]["project_bucket"], Key="data/a.csv")
+    for role in ("Approver", "Engineer"):
+        with refused("sagemaker:CreatePresignedDomainUrl"):
+            name = {"Approver": "ModelApprover", "Engineer": "MlEngineer"}[role]
+            story.account.studio(story.person("anna@example.com", name), story.domain, "anna-churn")
+
+
+def test_push_reaches_the_router_which_finds_no_pipeline_yet(story: Story) -> None:
+    found = story.account.client("ssm").get_parameter(Name="/mlops/projects/churn/settings")["Parameter"]["Value"]
+    settings = json.loads(found)
+    detail = {
+        "event": "referenceUpdated",
+        "repositoryName": settings["repository_name"],
+        "repositoryId": settings["repository_name"],
+        "referenceType": "branch",
+        "referenceName": "main",
+        "referenceFullName": "refs/heads/main",
+        "commitId": "0" * 40,
+        "oldCommitId": "1" * 40,
+    }
+    entry = {
+        "Source": "aws.codecommit",
+        "DetailType": "CodeCommit Repository State Change",
+        "Resources": [settings["repository_arn"]],
+        "Detail": json.dumps(detail),
+    }
+    story.account.client("events").put_events(Entries=[entry])
+    logs, groups = story.account.client("logs"), story.account.client("logs").describe_log_groups()["logGroups"]
+    group = next(g["logGroupName"] for g in groups if "EventRouter" in g["logGroupName"])
+    lines = lambda: [e["message"] for e in logs.filter_log_events(logGroupName=group)["events"]]  # noqa: E731
+    until(lambda: any("no-pipeline" in line for line in lines()), 20)
+
+
+def test_app_that_will_not_end_is_named_and_deleting_again_goes_on(story: Story) -> None:
+    api = story.account.client("sagemaker")
+    app = api.describe_app(DomainId=story.domain, SpaceName="anna-lab", AppType="JupyterLab", AppName="default")
+    story.account.hold(app["AppArn"])
+    name = "anna-at-example.com-churn"
+    told = story.end_user(name)
+    assert told["Status"] == "FAILED"
+    assert "default" in told["Error"]
+    assert "anna-lab" in told["Error"]
+    api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
+    story.account.hold(app["AppArn"], is_held=False)
+    assert story.end_user(name)["Status"] == "SUCCEEDED"
+    assert api.list_spaces(DomainIdEquals=story.domain)["Spaces"] == []
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
+
+
+def test_project_with_users_stays_whole(story: Story) -> None:
+    before = story.of_project("churn")
+    story.admin.client("sagemaker").delete_project(ProjectName="churn")
+    told = story.settled(story.admin, "churn")
+    assert told["ProjectStatus"] == "DeleteFailed"
+    message = told["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
+    assert "ben-churn" in message
+    assert "Studio user" in message
+    assert story.of_project("churn") == before
+
+
+def test_everything_goes_in_the_right_order(story: Story) -> None:
+    living = story.admin.client("servicecatalog").scan_provisioned_products(
+        AccessLevelFilter={"Key": "Account", "Value": "self"}
+    )["ProvisionedProducts"]
+    for user in [row["Name"] for row in living if row["Name"] in story.users]:
+        assert story.end_user(user)["Status"] == "SUCCEEDED", user
+    with refused("servicecatalog:TerminateProvisionedProduct"):  # what another role launched
+        story.admin.client("sagemaker").delete_project(ProjectName="fraud")
+    studio = story.account.studio(story.admin, story.domain, "ds-admin")
+    for project, who in (("churn", story.admin), ("fraud", studio), ("platform", story.admin)):
+        who.client("sagemaker").delete_project(ProjectName=project)
+        told = story.settled(who, project)
+        assert told["ProjectStatus"] == "DeleteCompleted", told["ServiceCatalogProvisionedProductDetails"]
+    api = story.account.client("cloudformation")
+    number = api.describe_stacks(StackName="mlops-infra")["Stacks"][0]["StackId"]
+    api.delete_stack(StackName=number)
+    assert stack_ended(story.account, number)["StackStatus"] == "DELETE_COMPLETE", reasons(story.account)
+    assert [s["StackName"] for s in api.describe_stacks()["Stacks"] if s["StackStatus"] != "DELETE_COMPLETE"] == []
+    assert story.account.ledger()["ignored"] == []
