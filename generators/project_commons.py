@@ -103,6 +103,12 @@ def build(b: Builder) -> None:
     _policy(b, contracts.PROJECT_JOBS_POLICY_ARN, "What every project's jobs take from the account", _jobs(asked),
             {"MLOPS011": "WriteMetrics: cloudwatch:PutMetricData knows no resource; a condition names namespaces."})  # fmt: skip
     _policy(b, contracts.PROJECT_RAILS_POLICY_ARN, "What no role of a project may do", _rails(asked))
+    _policy(
+        b,
+        contracts.PROJECT_REACH_POLICY_ARN,
+        "Which buckets and keys no role of a project may go beyond",
+        _reach(asked),
+    )
     _policy(b, contracts.PROJECT_TRACKING_POLICY_ARN, "Use of the platform's experiment tracking", _tracking(asked),
             {"MLOPS010": f"UseMlflow: {rails.MLFLOW_REASON}"})  # fmt: skip
     _studio_user(b, around, asked["TopicArn"])
@@ -171,15 +177,20 @@ def _rails(asked: dict[str, Ref]) -> list[Any]:
         *rails.network(Split(",", asked["SubnetIds"]), asked["ComputeSecurityGroupId"]),
         *rails.encryption(),
         *rails.decisions(),
-        _own_buckets_and_company_data(asked),
-        # Volumes of spaces, and MLflow's artifacts; what else the key protects is no project's.
-        deny("PlatformKeyStays", "kms:*", asked["PlatformKeyArn"],
-             {"StringNotEquals": via("sagemaker", "ec2", "s3")["StringEquals"]}),
         # Doors into a running app or container that nobody watches.
         deny("NoRemoteAccess", ["sagemaker:CreateSpace", "sagemaker:UpdateSpace"], "*",
              {"StringEquals": {"sagemaker:RemoteAccess": "ENABLED"}}),
         deny("NoRemoteDebug", ["sagemaker:CreateTrainingJob", "sagemaker:UpdateTrainingJob"], "*",
              {"Bool": {"sagemaker:EnableRemoteDebug": "true"}}),
+    ]  # fmt: skip
+
+
+def _reach(asked: dict[str, Ref]) -> list[Any]:
+    return [
+        _own_buckets_and_company_data(asked),
+        # Volumes of spaces, and MLflow's artifacts; what else the key protects is no project's.
+        deny("PlatformKeyStays", "kms:*", asked["PlatformKeyArn"],
+             {"StringNotEquals": via("sagemaker", "ec2", "s3")["StringEquals"]}),
     ]  # fmt: skip
 
 

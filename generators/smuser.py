@@ -54,7 +54,8 @@ STACK = Stack(
 EMAIL = Question(
     "UserEmail", "E-mail address", "User",
     "Address of the person, as it is known where people sign in: only who signs in with it opens the profile.",
-    pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", constraint="An e-mail address such as ada@example.com.", max_length=254,
+    pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=128,
+    constraint="An e-mail address such as ada@example.com, up to 128 characters.",
 )  # fmt: skip
 PROJECT = Question(
     "ProjectName", "Project", "User", "Name of the project that the person works in.",

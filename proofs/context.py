@@ -104,7 +104,8 @@ def of_request(resource: Resource, action: str, arn: str, phase: str, account: A
         found["sns:protocol"] = str(resource.properties.get("Protocol", ""))
         found["sns:endpoint"] = str(resource.properties.get("Endpoint", ""))
     if action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
-        for policy in resource.properties.get("ManagedPolicyArns", ()):
+        own = resource.arn if resource.type == "AWS::IAM::ManagedPolicy" else None
+        for policy in [own] if own else resource.properties.get("ManagedPolicyArns", ()):
             yield {**found, "iam:policyarn": policy}
     else:
         yield found

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-PHASES = ("create", "read", "update", "delete", "list")
+# Not `list`: it answers Cloud Control's question for all resources of a type, which no stack asks.
+PHASES = ("create", "read", "update", "delete")
 
 # Names in the handlers' lists that are no IAM action, and the action that IAM asks for instead; None: nothing is asked for.
 # Found by holding the lists against cfn-lint's list of IAM actions; the actions by
@@ -81,6 +82,9 @@ CALLED_FOR: Mapping[str, Mapping[str, When]] = {
         "kms:CreateGrant": _when("EncryptionConfiguration/KmsKey"),
         "kms:DescribeKey": _when("EncryptionConfiguration/KmsKey"),
         "kms:RetireGrant": _when("EncryptionConfiguration/KmsKey"),
+    },
+    "AWS::IAM::ManagedPolicy": {
+        f"iam:{verb}{kind}Policy": _when(f"{kind}s") for verb in ("Attach", "Detach") for kind in ("Group", "Role", "User")
     },
     "AWS::IAM::Role": {
         "iam:AttachRolePolicy": _when("ManagedPolicyArns"),

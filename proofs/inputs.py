@@ -21,7 +21,7 @@ LONGEST: Mapping[str, tuple[str, str]] = {
     r"Existing\w+RoleArn": (_ROLE, IAM),
     r"ExistingPermissionsBoundaryArn": ("arn:aws:iam::123456789012:policy/" + "p" * 510 + "/" + "b" * 128, IAM),
     r"(Existing|StudioAccess)VpcId": (f"vpc-{'0' * 17}", "ids of VPCs have 17 digits"),
-    r"ExistingSubnetIds": (",".join(f"subnet-{n:017x}" for n in range(16)), "a SageMaker domain takes 16 subnets: registry schema"),
+    r"ExistingSubnetIds": (",".join(f"subnet-{n:017x}" for n in range(8)), "as many as the pattern takes; ids have 17 digits"),
     r"ExistingRouteTableIds": (",".join(f"rtb-{n:017x}" for n in range(16)), "one for each subnet"),
     r"\w+Cidr": ("100.100.100.0/24", "a range: the pattern takes what is none"),
     r"VpcCidr": ("100.100.0.0/16", "a range: the pattern takes what is none"),

@@ -116,11 +116,16 @@ def _named_role(resource: Resource, account: Account) -> list[str]:
     return [role_arn(resource.properties["RoleName"], account, resource)]
 
 
+def _carriers(resource: Resource, account: Account) -> list[str]:
+    return [role_arn(name, account, resource) for name in resource.properties.get("Roles", ())]
+
+
 # By type and pattern of actions, first match: what else than the resource itself.
 TARGETS: Mapping[tuple[str, str], Target] = {
     ("AWS::CodeCommit::Repository", r"kms:\w+"): _key_at("KmsKeyId"),
     ("AWS::CodeCommit::Repository", r"s3:\w+"): _code,
     ("AWS::ECR::Repository", r"kms:\w+"): _key_at("EncryptionConfiguration/KmsKey"),
+    ("AWS::IAM::ManagedPolicy", r"iam:(At|De)tachRolePolicy"): _carriers,
     ("AWS::IAM::RolePolicy", r"iam:\w+"): _named_role,
     ("AWS::KMS::Alias", r"kms:(Create|Update|Delete)Alias"): _alias,
     ("AWS::S3::BucketPolicy", r"s3:\w+"): _bucket,

@@ -20,6 +20,7 @@ from generators.kit.builder import Builder
 from generators.kit.catalogue import ACCEPTED, admin_statements
 from generators.kit.contracts import Contract
 from generators.kit.iam import BOUNDARY_PATH, KEY_USE, Statement, allow, arn, deny, document, iam_arn, role, via
+from generators.kit.naming import unique
 from generators.kit.parameters import Question
 from generators.kit.studio import SEE_STUDIO, only_from, only_through
 
@@ -50,6 +51,11 @@ class Persona:
 
 
 OURS = "role/mlops/*"
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-user.html
+NAMED = {
+    "MLOPS015": "The switch-role page takes 64 characters of path and name; AWS's own name would be longer. It ends in the "
+    "stack's own id."
+}
 SEE_STACK = [
     f"cloudformation:{action}"
     for action in ("DescribeChangeSet", "DescribeEvents", "DescribeStackEvents", "DescribeStackResources", "DescribeStacks",
@@ -162,9 +168,10 @@ def personas(
                 ],
                 boundary_arn,
                 MaxSessionDuration=28800,
+                RoleName=unique(persona.name),
             ),
             when=creates,
-            accept=persona.accept,
+            accept={**NAMED, **(persona.accept or {})},
         )
         arns[persona.name] = If(creates, GetAtt(made, "Arn"), answer)
         b.publish(persona.contract, arns[persona.name])

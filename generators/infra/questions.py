@@ -40,7 +40,8 @@ EXISTING_VPC = Question(
 EXISTING_SUBNETS = Question(
     "ExistingSubnetIds", "Subnets of the existing VPC", "Network",
     "Two or more private subnets in different zones, separated by commas; only with an existing VPC.",
-    default="", pattern=ID_LIST.format("subnet", "+"), constraint="At least two subnet ids, separated by commas, or empty.",
+    default="", pattern=ID_LIST.format("subnet", "{1,7}"),
+    constraint="Two to eight subnet ids, separated by commas, or empty.",
 )  # fmt: skip
 EXISTING_ROUTE_TABLES = Question(
     "ExistingRouteTableIds", "Route tables of the existing subnets", "Network",
@@ -59,7 +60,8 @@ FLOW_LOGS = switch(
 TRUSTED_ACCOUNTS = Question(
     "TrustedAccountIds", "Staging and production accounts", "Network",
     "Accounts that requests from the VPC may reach beside this one, separated by commas; left empty, only this account.",
-    default="", pattern=r"^(\d{12}(,\d{12})*)?$", constraint="Account ids of twelve digits, separated by commas, or empty.",
+    default="", pattern=r"^(\d{12}(,\d{12})*)?$", max_length=1000,
+    constraint="Account ids of twelve digits, separated by commas, or empty.",
 )  # fmt: skip
 
 TRUST = Question(
@@ -83,7 +85,7 @@ SAML_AUDIENCE = Question(
     "SamlAudience", "Audience of the SAML assertion", "People",
     "Sign-in page that the assertion is meant for; change it only for China, GovCloud or a regional sign-in page.",
     default="https://signin.aws.amazon.com/saml", pattern=r"^https://[a-z0-9.-]+/saml$",
-    constraint="An https address ending in /saml.",
+    constraint="An https address ending in /saml.", max_length=200,
 )  # fmt: skip
 PERMISSION_SET_PREFIX = Question(
     "PermissionSetPrefix", "Prefix of the permission sets", "People",
@@ -109,7 +111,7 @@ BOUNDARY = Question(
     "ExistingPermissionsBoundaryArn", "Your own permissions boundary", "People",
     "Managed policy that every role carries instead of the platform's own boundary; left empty, the platform's is used.",
     default="", pattern=r"^(arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+)?$",
-    constraint="The ARN of a managed policy, or empty.",
+    constraint="The ARN of a managed policy, or empty.", max_length=200,
 )  # fmt: skip
 AUTH_MODE = Question(
     "StudioAuthMode", "Studio authentication", "Studio",

@@ -49,6 +49,9 @@ SEEDCODE_REPOSITORY = infra("SeedcodeRepositoryName", "Repository with the seed 
 PROJECT_STUDIO_POLICY_ARN = infra("ProjectStudioPolicyArn", "Policy with what every project's people may do in Studio.")
 PROJECT_JOBS_POLICY_ARN = infra("ProjectJobsPolicyArn", "Policy with what every project's jobs take from the account.")
 PROJECT_RAILS_POLICY_ARN = infra("ProjectRailsPolicyArn", "Policy with what no role of a project may do.")
+PROJECT_REACH_POLICY_ARN = infra(
+    "ProjectReachPolicyArn", "Policy with the buckets and keys that a project may not go beyond."
+)
 PROJECT_TRACKING_POLICY_ARN = infra(
     "ProjectTrackingPolicyArn", "Policy for the use of the platform's experiment tracking."
 )

@@ -9,7 +9,7 @@ from typing import Any
 from troposphere import AccountId, Condition, GetAtt, If, NoValue, Or, Ref, Split, Sub
 from troposphere.codecommit import Repository as CodeRepository
 from troposphere.ecr import Repository as ImageRepository
-from troposphere.iam import Role, RolePolicy
+from troposphere.iam import ManagedPolicy, Role, RolePolicy
 from troposphere.kms import Key
 from troposphere.s3 import Bucket
 
@@ -24,13 +24,9 @@ from generators.smproject.questions import UNIQUE, Asked, Project
 
 # Jobs and models of a project are called so. No project's name holds two hyphens in a row: churn--* is never churn-eu's.
 OWN = "${SageMakerProjectName}--*"
-JOBS = {
-    "hyper-parameter-tuning-job": "HyperParameterTuningJob",
-    "processing-job": "ProcessingJob",
-    "training-job": "TrainingJob",
-    "transform-job": "TransformJob",
-}
-SHARED = (contracts.PROJECT_STUDIO_POLICY_ARN, contracts.PROJECT_JOBS_POLICY_ARN, contracts.PROJECT_RAILS_POLICY_ARN)
+JOBS = ("HyperParameterTuningJob", "ProcessingJob", "TrainingJob", "TransformJob")
+SHARED = (contracts.PROJECT_STUDIO_POLICY_ARN, contracts.PROJECT_JOBS_POLICY_ARN, contracts.PROJECT_RAILS_POLICY_ARN,
+          contracts.PROJECT_REACH_POLICY_ARN)  # fmt: skip
 # What only the platform, the build or the deploy pipeline may write: what runs a project's code may not change what deploys it.
 CLOSED = ("workspace", "build", "deploy", "capture")
 
@@ -97,8 +93,8 @@ def role_of(
 ) -> Role:
     """Add the role of the project's people in Studio and of its jobs.
 
-    What all projects share stands in policies of 1-infra; what is the project's own stands here, as inline policies: they
-    go with the role, and count against no quota of the account."""
+    What all projects share stands in policies of 1-infra; what is the project's own stands here. A role has room for 10,240
+    characters of inline policies: what it may do stands in managed ones, and what depends on answers is inline."""
     shared = [b.consume(contract) for contract in SHARED]
     platform = b.when("HasOwnTracking", questions.given(questions.OWN_TRACKING))
     tracking = If(platform, NoValue, b.consume(contracts.PROJECT_TRACKING_POLICY_ARN))
@@ -115,17 +111,16 @@ def role_of(
     )
     data = b.when("HasDataBuckets", questions.given(questions.DATA_BUCKETS))
     keys = b.when("HasDataKeys", questions.given(questions.DATA_KEYS))
-    work = [*_store(key, bucket), *_code(repository, images), *_jobs(runs_as), *_registry(), *_own_tracking(asked)]
-    _policy(b, runs_as, "Work", work, accept={
-        "MLOPS010": f"OwnTracking: {rails.MLFLOW_REASON}",
-    })  # fmt: skip
-    _policy(b, runs_as, "Rails", [
+    _managed(b, runs_as, "Work", [*_store(key, bucket), *_code(repository, images), *_registry()])
+    jobs = [*_jobs(runs_as), *_own_tracking(asked)]
+    _managed(b, runs_as, "Jobs", jobs, {"MLOPS010": f"OwnTracking: {rails.MLFLOW_REASON}"})
+    _inline(b, runs_as, "Rails", [
         *rails.sizes(Split(",", asked[questions.JOB_TYPES]), Split(",", asked[questions.SPACE_TYPES]),
                      asked[questions.LONGEST_JOB]),
         rails.own_models(arn("sagemaker", f"model/{OWN}")),
         *rails.apart(project.name),
     ])  # fmt: skip
-    _policy(b, runs_as, "Data", [
+    _inline(b, runs_as, "Data", [
         allow("ReadCompanyData", ["s3:GetBucketLocation", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
               buckets_and_objects(asked[questions.DATA_BUCKETS])),
         If(keys, allow("DecryptCompanyData", ["kms:Decrypt", "kms:DescribeKey"], Split(",", asked[questions.DATA_KEYS])),
@@ -134,18 +129,25 @@ def role_of(
     return runs_as
 
 
-def _policy(
-    b: Builder,
-    runs_as: Role,
-    name: str,
-    statements: list[Any],
-    when: str | None = None,
-    accept: Mapping[str, str] | None = None,
+def _managed(
+    b: Builder, runs_as: Role, name: str, statements: list[Any], accept: Mapping[str, str] | None = None
 ) -> None:
+    b.add(
+        ManagedPolicy(
+            f"Project{name}",
+            Description=f"{name} of the role of the project",
+            Path=Sub("/mlops/${SageMakerProjectName}/"),
+            Roles=[Ref(runs_as)],
+            PolicyDocument=document(*statements),
+        ),
+        accept=accept,
+    )
+
+
+def _inline(b: Builder, runs_as: Role, name: str, statements: list[Any], when: str | None = None) -> None:
     b.add(
         RolePolicy(f"Project{name}", PolicyName=name, RoleName=Ref(runs_as), PolicyDocument=document(*statements)),
         when=when,
-        accept=accept,
     )
 
 
@@ -171,26 +173,25 @@ def _code(repository: CodeRepository, images: Mapping[str, ImageRepository]) -> 
 
 
 def _jobs(runs_as: Role) -> list[Statement]:
-    jobs = [arn("sagemaker", f"{kind}/{OWN}") for kind in JOBS]
-    models = arn("sagemaker", f"model/{OWN}")
+    everything = arn("sagemaker", f"*/{OWN}")
     pipeline = [arn("sagemaker", f"pipeline/{UNIQUE}"), arn("sagemaker", f"pipeline/{UNIQUE}/execution/*")]
     endpoints = [arn("sagemaker", f"{kind}/${{SageMakerProjectName}}-{stage}")
                  for kind in ("endpoint", "endpoint-config") for stage in ("staging", "prod")]  # fmt: skip
     return [
-        allow("OwnJobs", [f"sagemaker:{verb}{job}" for verb in ("Create", "Describe", "Stop") for job in JOBS.values()], jobs),
+        allow("OwnJobsAndModels", [*(f"sagemaker:{verb}{job}" for verb in ("Create", "Describe", "Stop") for job in JOBS),
+                                   *(f"sagemaker:{verb}Model" for verb in ("Create", "Delete", "Describe"))], everything),
         allow("SeeOwnProject", "sagemaker:DescribeProject", arn("sagemaker", "project/${SageMakerProjectName}")),
         allow("SeeOwnCodeRepository", "sagemaker:DescribeCodeRepository", arn("sagemaker", "code-repository/*"),
               {"StringEquals": {"aws:ResourceTag/mlops:project": Ref("SageMakerProjectName")}}),
-        allow("OwnModels", [f"sagemaker:{verb}Model" for verb in ("Create", "Delete", "Describe")], models),
         allow("OwnPipeline", ["sagemaker:CreatePipeline", "sagemaker:DeletePipeline", "sagemaker:DescribePipeline*",
                               "sagemaker:ListPipelineExecutionSteps", "sagemaker:ListPipelineParametersForExecution",
                               "sagemaker:RetryPipelineExecution", "sagemaker:StartPipelineExecution",
                               "sagemaker:StopPipelineExecution", "sagemaker:UpdatePipeline",
                               "sagemaker:UpdatePipelineExecution"], pipeline),
         # Tags only together with what they are on, never afterwards: tags are part of the lock.
-        allow("TagsAtCreation", "sagemaker:AddTags", [*jobs, models, *pipeline],
+        allow("TagsAtCreation", "sagemaker:AddTags", [everything, pipeline[0]],
               {"StringLike": {"sagemaker:TaggingAction": "Create*"}}),
-        allow("ReadTags", "sagemaker:ListTags", [*jobs, models, *pipeline]),
+        allow("ReadTags", "sagemaker:ListTags", [everything, pipeline[0]]),
         allow("SeeEndpoints", ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"], endpoints),
         allow("TryStaging", "sagemaker:InvokeEndpoint", arn("sagemaker", "endpoint/${SageMakerProjectName}-staging")),
         allow("RunAsProject", "iam:PassRole", GetAtt(runs_as, "Arn"),

@@ -31,6 +31,7 @@ def key(b: Builder, partners: Partners) -> Key:
                 allow("ProjectUses", KEY_USE, "*", own, Principal=account_root()),
                 allow("ServicesMakeGrants", "kms:CreateGrant", "*",
                       {**own, "Bool": {"kms:GrantIsForAWSResource": "true"}}, Principal=account_root()),
+                allow("GrantsAreRetired", "kms:RetireGrant", "*", own, Principal=account_root()),
                 allow("Publishers", ["kms:Decrypt", "kms:GenerateDataKey"], "*",
                       {"StringEquals": {"aws:SourceAccount": AccountId}},
                       Principal={"Service": [f"{service}.amazonaws.com" for service in PUBLISHERS]}),

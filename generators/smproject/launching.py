@@ -36,14 +36,17 @@ def _roles(given: Given) -> list[Any]:
     # Names that CloudFormation makes begin with the stack's, and Service Catalog calls its stacks SC-....
     roles = iam_arn("role/mlops/*/SC-*")
     return [
-        allow("RolesUnderTheBoundary", "iam:CreateRole", roles,
+        allow("RolesUnderTheBoundary", ["iam:CreateRole", "iam:PutRolePermissionsBoundary"], roles,
               {"StringEquals": {"iam:PermissionsBoundary": given["PermissionsBoundaryArn"]}}),
+        allow("PoliciesOfRoles", ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion",
+                                  "iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListEntitiesForPolicy", "iam:ListPolicyTags",
+                                  "iam:ListPolicyVersions", "iam:TagPolicy", "iam:UntagPolicy"], iam_arn("policy/mlops/*/SC-*")),
         allow("Roles", ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy",
                         "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoleTags", "iam:PutRolePolicy",
                         "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole",
                         "iam:UpdateRoleDescription"], roles),
         allow("SharedPolicies", ["iam:AttachRolePolicy", "iam:DetachRolePolicy"], roles,
-              {"ArnLike": {"iam:PolicyARN": iam_arn("policy/mlops/platform/*")}}),
+              {"ArnLike": {"iam:PolicyARN": [iam_arn("policy/mlops/platform/*"), iam_arn("policy/mlops/*/SC-*")]}}),
     ]  # fmt: skip
 
 
@@ -52,6 +55,7 @@ def _keys() -> list[Any]:
     return [
         allow("NewKeys", "kms:CreateKey", "*", {"StringEquals": {"aws:RequestTag/mlops:template": "2-smproject"}}),
         allow("TagNewKeys", "kms:TagResource", keys, {"StringEquals": {"aws:RequestTag/mlops:template": "2-smproject"}}),
+        allow("TagKeysOfProjects", "kms:TagResource", keys, ours),
         # A key of somebody else's without that tag can't be told from a new one; its own policy has to keep it.
         deny("TagsOfOtherKeysStay", "kms:TagResource", keys,
              {"StringNotEquals": {"aws:ResourceTag/mlops:template": "2-smproject"},
@@ -68,6 +72,7 @@ def _keys() -> list[Any]:
                                     "kms:ReEncryptFrom", "kms:ReEncryptTo"], keys, ours),
         allow("GrantsOfRepositories", "kms:CreateGrant", keys,
               {**ours, "Bool": {"kms:GrantIsForAWSResource": "true"}}),
+        allow("GrantsAreRetired", "kms:RetireGrant", keys, ours),
     ]  # fmt: skip
 
 
@@ -76,7 +81,11 @@ def _storage() -> list[Any]:
     properties = ("Acl", "BucketLogging", "BucketOwnershipControls", "BucketPolicy", "BucketPublicAccessBlock",
                   "BucketTagging", "BucketVersioning", "EncryptionConfiguration", "LifecycleConfiguration")  # fmt: skip
     return [
-        allow("Buckets", ["s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:GetBucketAcl", "s3:GetBucketLocation",
+        # CloudFormation reads all that a bucket can have, whatever the template gives it.
+        allow("ReadBuckets", ["s3:GetAccelerateConfiguration", "s3:GetAnalyticsConfiguration", "s3:GetBucket*",
+                              "s3:GetIntelligentTieringConfiguration", "s3:GetInventoryConfiguration",
+                              "s3:GetMetricsConfiguration", "s3:GetReplicationConfiguration", "s3:ListTagsForResource"], bucket),
+        allow("Buckets", ["s3:TagResource", "s3:UntagResource", "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", 
                           "s3:ListBucket", *(f"s3:{verb}{name}" for name in properties[1:] for verb in ("Get", "Put"))], bucket),
         allow("Images", ["ecr:CreateRepository", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:DeleteRepositoryPolicy",
                          "ecr:DescribeRepositories", "ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy",
@@ -88,6 +97,7 @@ def _storage() -> list[Any]:
 
 def _code() -> list[Any]:
     return [
+        allow("SeeRepositories", "codecommit:ListRepositories", "*"),
         allow("Repositories", ["codecommit:CreateCommit", "codecommit:CreateRepository", "codecommit:DeleteRepository",
                                "codecommit:GetRepository", "codecommit:GetRepositoryTriggers", "codecommit:ListTagsForResource",
                                "codecommit:PutRepositoryTriggers", "codecommit:TagResource", "codecommit:UntagResource",
@@ -113,7 +123,6 @@ def _facts() -> list[Any]:
         allow("FactsOfProjects", ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParameters",
                                   "ssm:ListTagsForResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource"],
               arn("ssm", f"parameter{contracts.PROJECTS}/*")),
-        allow("SeeFacts", "ssm:DescribeParameters", "*"),
     ]  # fmt: skip
 
 
@@ -121,7 +130,7 @@ def _messages(given: Given) -> list[Any]:
     return [
         allow("Topics", ["sns:CreateTopic", "sns:DeleteTopic", "sns:GetDataProtectionPolicy", "sns:GetSubscriptionAttributes",
                          "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource",
-                         "sns:SetTopicAttributes",
+                         "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes",
                          "sns:Subscribe", "sns:TagResource", "sns:UntagResource"], arn("sns", "SC-*")),
         allow("Subscriptions", "sns:Unsubscribe", arn("sns", "SC-*")),
         given.call("StudioUserFunctionArn", "ReleaseFilesFunctionArn", "ProjectReadyFunctionArn"),

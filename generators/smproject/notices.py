@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from troposphere import AccountId, And, AWSObject, Equals, GetAtt, Not, Ref, Sub
+from troposphere import AccountId, And, AWSObject, Equals, GetAtt, If, Not, NoValue, Ref, Sub
 from troposphere.cloudformation import CustomResource
 from troposphere.cloudformation import Stack as NestedStack
 from troposphere.codecommit import Repository
@@ -79,8 +79,14 @@ def guard(b: Builder, project: Project) -> None:
             DomainId=project.domain,
             ProjectName=project.name,
             ProjectId=Ref(questions.ID.name),
+            # What there may be hangs here: nothing can depend on a resource that its condition leaves out.
+            After=[
+                If(made.resource["Condition"], Ref(made), NoValue)
+                for made in b.template.resources.values()
+                if "Condition" in made.resource
+            ],
         ),
-        after=list(b.template.resources),
+        after=[name for name, made in b.template.resources.items() if "Condition" not in made.resource],
     )
 
 

@@ -19,11 +19,11 @@ RESERVED = ("admin", "boundary", "infra", "platform", "projects")
 TYPES = r"^ml\.[a-z0-9-]+\.[a-z0-9*]+(,ml\.[a-z0-9-]+\.[a-z0-9*]+)*$"
 
 ACCOUNTS: Any = {
-    "default": "", "pattern": r"^(\d{12}(,\d{12})*)?$", "max_length": 1000,
+    "default": "", "pattern": r"^(\d{12}(,\d{12})*)?$", "max_length": 400,
     "constraint": "Account ids of twelve digits, separated by commas, or empty.",
 }  # fmt: skip
 UNITS: Any = {
-    "default": "", "pattern": r"^(ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}(,ou-[a-z0-9]{4,32}-[a-z0-9]{8,32})*)?$", "max_length": 1000,
+    "default": "", "pattern": r"^(ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}(,ou-[a-z0-9]{4,32}-[a-z0-9]{8,32})*)?$", "max_length": 400,
     "constraint": "Organizational units such as ou-ab12-cdefghij, separated by commas, or empty.",
 }  # fmt: skip
 

@@ -92,11 +92,9 @@ CATALOGUE: dict[str, Any] = {
                       {"StringEquals": {"s3:ExistingObjectTag/servicecatalog:provisioning": "true"}}),
                 allow("Facts", ["ssm:GetParameter", "ssm:GetParameters"], sub(f"{PARTITION}:ssm:{HERE}:parameter/mlops/infra/*")),
                 allow("Parameters", PARAMETERS, sub(f"{PARTITION}:ssm:{HERE}:parameter/mlops/projects/*")),
-                allow("SeeParameters", "ssm:DescribeParameters", "*"),
                 allow("NewRoles", "iam:CreateRole", sub(f"{PARTITION}:iam::${{AWS::AccountId}}:role/mlops/*"),
                       {"StringEquals": {"iam:PermissionsBoundary": {"Ref": "BoundaryArn"}}}),
                 allow("Roles", ROLES, sub(f"{PARTITION}:iam::${{AWS::AccountId}}:role/mlops/*")),
-                allow("SeeRoles", "iam:ListRoles", "*"),
                 allow("Function", "lambda:InvokeFunction", {"Ref": "FunctionArn"}),
             )}]}},
         "Launch": {"Type": "AWS::ServiceCatalog::LaunchRoleConstraint", "Properties": {

@@ -144,10 +144,10 @@ def test_a_project_takes_no_more_than_it_may() -> None:
     made = list(created(PROJECT, GIVEN, "us-east-1").values())
     assert made.count("AWS::IAM::Role") <= 6
     assert made.count("AWS::SSM::Parameter") <= 9
+    assert made.count("AWS::IAM::ManagedPolicy") <= 2
     for kind in (
         "AWS::Events::Rule",
         "AWS::ServiceCatalog::CloudFormationProduct",
-        "AWS::IAM::ManagedPolicy",
         "AWS::Lambda::Function",
     ):
         assert kind not in made
@@ -194,11 +194,15 @@ def test_every_rail_holds_an_action_by_a_key_that_it_sends() -> None:
 
 
 def test_nobody_of_a_project_decides_on_a_model() -> None:
-    ours = statements(PROJECT, "ProjectWork") + [
-        statement
-        for name in ("ProjectStudioPolicy", "ProjectJobsPolicy", "ProjectTrackingPolicy")
-        for statement in statements(BODIES["project-commons"], name)
-    ]
+    ours = (
+        statements(PROJECT, "ProjectWork")
+        + statements(PROJECT, "ProjectJobs")
+        + [
+            statement
+            for name in ("ProjectStudioPolicy", "ProjectJobsPolicy", "ProjectTrackingPolicy")
+            for statement in statements(BODIES["project-commons"], name)
+        ]
+    )
     allowed = {action for statement in ours if statement["Effect"] == "Allow" for action in actions(statement)}
     assert not {action for action in allowed if action.startswith("sagemaker:") and "ModelPackage" in action} & {
         "sagemaker:UpdateModelPackage", "sagemaker:DeleteModelPackage", "sagemaker:PutModelPackageGroupPolicy",

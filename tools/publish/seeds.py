@@ -47,6 +47,7 @@ SEEDS = (
         (
             ".ci",
             ".taskcat.yml",
+            "docs/proofs.md",
             "docs/reference",
             "lambdas",
             "mlops-cicd",
@@ -63,6 +64,7 @@ SEEDS = (
             "tools/prove.py",
             "tools/publish",
             "tools/releases.py",
+            "tools/suite.py",
             "tools/taskcat.py",
         ),
         # What templates are rendered from: which functions there are, their definitions, and which frameworks.
