@@ -36,18 +36,21 @@ def test_the_small_platform_is_proved_and_counts_what_was_asked(platform: Make) 
     assert "LaunchRole" in outcome.note
 
 
-def each_action() -> list[tuple[int, str]]:
+def named(catalogue: dict[str, Any], sid: str) -> dict[str, Any]:
+    """Give a statement of the launch role."""
+    return next(item for item in statements(catalogue) if item["Sid"] == sid)
+
+
+def each_action() -> list[tuple[str, str]]:
     listed = statements(CATALOGUE)
-    found = [(index, item["Action"]) for index, item in enumerate(listed)]
-    return [
-        (index, action) for index, actions in found for action in ([actions] if isinstance(actions, str) else actions)
-    ]
+    found = [(item["Sid"], item["Action"]) for item in listed]
+    return [(sid, action) for sid, actions in found for action in ([actions] if isinstance(actions, str) else actions)]
 
 
-@pytest.mark.parametrize(("index", "action"), each_action())
-def test_every_action_that_is_taken_away_is_missed(platform: Make, index: int, action: str) -> None:
+@pytest.mark.parametrize(("sid", "action"), each_action())
+def test_every_action_that_is_taken_away_is_missed(platform: Make, sid: str, action: str) -> None:
     def take(catalogue: dict[str, Any]) -> None:
-        statement = statements(catalogue)[index]
+        statement = named(catalogue, sid)
         kept = [item for item in [statement["Action"]] if isinstance(item, str)] or statement["Action"]
         statement["Action"] = [item for item in kept if item != action] or ["s3:GetBucketWebsite"]
 
@@ -58,7 +61,7 @@ def test_every_action_that_is_taken_away_is_missed(platform: Make, index: int, a
 
 def test_a_finding_names_resource_action_role_and_where_to_mend(platform: Make) -> None:
     def take(catalogue: dict[str, Any]) -> None:
-        statements(catalogue)[4]["Action"].remove("ssm:PutParameter")
+        named(catalogue, "Parameters")["Action"].remove("ssm:PutParameter")
 
     (first, *_) = run(platform(catalogue=take)).findings
     assert isinstance(first, Finding)
@@ -70,7 +73,7 @@ def test_a_finding_names_resource_action_role_and_where_to_mend(platform: Make) 
 
 def test_what_only_an_option_makes_is_seen_without_the_option_in_the_trial(platform: Make) -> None:
     def narrow(catalogue: dict[str, Any]) -> None:
-        statements(catalogue)[4]["Resource"]["Fn::Sub"] += "/settings"
+        named(catalogue, "Parameters")["Resource"]["Fn::Sub"] += "/settings"
 
     assert "product:Note" in found(run(platform(catalogue=narrow)))
     assert "product:Settings" not in found(run(platform(catalogue=narrow)))
@@ -109,7 +112,7 @@ def test_a_role_without_the_boundary_is_denied_by_the_boundary(platform: Make) -
         del product["Resources"]["ProjectRole"]["Properties"]["PermissionsBoundary"]
 
     def any_boundary(catalogue: dict[str, Any]) -> None:
-        del statements(catalogue)[6]["Condition"]
+        del named(catalogue, "NewRoles")["Condition"]
 
     assert "denied by PermissionsBoundary/RolesCarryABoundary" in found(
         run(platform(product=strip, catalogue=any_boundary))
@@ -117,25 +120,25 @@ def test_a_role_without_the_boundary_is_denied_by_the_boundary(platform: Make) -
 
 
 @pytest.mark.parametrize(
-    ("index", "resource"),
+    ("sid", "resource"),
     [
-        (0, "arn:aws:cloudformation:us-east-1:123456789012:stack/other-*"),
-        (3, "arn:aws:ssm:us-east-1:123456789012:parameter/other/*"),
-        (7, "arn:aws:iam::123456789012:role/churn/*"),
-        (9, "arn:aws:lambda:us-east-1:123456789012:function:other"),
-        (2, "arn:aws:s3:::known-bucket/*"),  # nobody knows the bucket of Service Catalog
+        ("Stacks", "arn:aws:cloudformation:us-east-1:123456789012:stack/other-*"),
+        ("Facts", "arn:aws:ssm:us-east-1:123456789012:parameter/other/*"),
+        ("Roles", "arn:aws:iam::123456789012:role/churn/*"),
+        ("Function", "arn:aws:lambda:us-east-1:123456789012:function:other"),
+        ("Template", "arn:aws:s3:::known-bucket/*"),  # nobody knows the bucket of Service Catalog
     ],
 )
-def test_a_wrong_resource_is_seen(platform: Make, index: int, resource: str) -> None:
+def test_a_wrong_resource_is_seen(platform: Make, sid: str, resource: str) -> None:
     def point(catalogue: dict[str, Any]) -> None:
-        statements(catalogue)[index]["Resource"] = resource
+        named(catalogue, sid)["Resource"] = resource
 
     assert run(platform(catalogue=point)).status == DISPROVED
 
 
 def test_a_region_in_an_arn_is_seen_in_another_region(platform: Make) -> None:
     def fix(catalogue: dict[str, Any]) -> None:
-        statements(catalogue)[4]["Resource"]["Fn::Sub"] = (
+        named(catalogue, "Parameters")["Resource"]["Fn::Sub"] = (
             "arn:aws:ssm:us-east-1:${AWS::AccountId}:parameter/mlops/projects/*"
         )
 
@@ -144,7 +147,7 @@ def test_a_region_in_an_arn_is_seen_in_another_region(platform: Make) -> None:
 
 def test_a_condition_that_no_request_meets_is_seen(platform: Make) -> None:
     def demand(catalogue: dict[str, Any]) -> None:
-        statements(catalogue)[7]["Condition"] = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        named(catalogue, "Roles")["Condition"] = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
     assert "iam:DeleteRole" in found(run(platform(catalogue=demand)))
 
@@ -159,7 +162,7 @@ def test_a_condition_that_no_request_meets_is_seen(platform: Make) -> None:
 )
 def test_what_the_evaluator_does_not_know_is_a_finding_never_a_pass(platform: Make, condition: Any, word: str) -> None:
     def demand(catalogue: dict[str, Any]) -> None:
-        statements(catalogue)[4]["Condition"] = condition
+        named(catalogue, "Parameters")["Condition"] = condition
 
     outcome = run(platform(catalogue=demand))
     assert outcome.status == DISPROVED
