@@ -9,11 +9,10 @@ import json
 from typing import Any
 
 from troposphere import AccountId, Equals, GetAtt, If, Join, Not, NoValue, Ref, Split, Sub
-from troposphere.cloudwatch import Alarm, MetricDimension
 from troposphere.iam import ManagedPolicy
 from troposphere.stepfunctions import EncryptionConfiguration, StateMachine
 
-from generators.kit import contracts, parameters, rails
+from generators.kit import contracts, messages, parameters, rails
 from generators.kit.builder import Builder
 from generators.kit.contracts import Contract
 from generators.kit.functions import Surroundings, helper_function
@@ -296,21 +295,13 @@ def _studio_user(b: Builder, around: Surroundings, topic: Ref) -> None:
             "MLOPS015": "The function that the loop calls has to know the loop; AWS's own name would close a circle."
         },
     )
-    b.add(
-        Alarm(
-            "CleanUpAlarm",
-            AlarmDescription="Nobody answered CloudFormation for a user that goes: see the executions of the loop.",
-            Namespace="AWS/States",
-            MetricName="ExecutionsFailed",
-            Dimensions=[MetricDimension(Name="StateMachineArn", Value=Ref(loop))],
-            Statistic="Sum",
-            Period=300,
-            EvaluationPeriods=1,
-            Threshold=0,
-            ComparisonOperator="GreaterThanThreshold",
-            TreatMissingData="notBreaching",
-            AlarmActions=[topic],
-        )
+    messages.alarm_on_any(
+        b,
+        "CleanUpAlarm",
+        "Nobody answered CloudFormation for a user that goes: see the executions of the loop.",
+        ("AWS/States", "ExecutionsFailed"),
+        ("StateMachineArn", Ref(loop)),
+        topic,
     )
     b.publish(contracts.STUDIO_USER_FUNCTION_ARN, GetAtt(function, "Arn"))
 

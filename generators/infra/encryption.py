@@ -13,6 +13,7 @@ from generators.infra.questions import Asked
 from generators.kit import contracts
 from generators.kit.builder import Builder
 from generators.kit.iam import KEY_ADMINISTER, KEY_USE, LOG_KEY_USE, account_root, allow, arn, document, iam_arn, via
+from generators.kit.messages import PUBLISHERS
 from generators.kit.storage import bucket, bucket_policy, objects, tidy
 
 # Services that use the key for a caller of this account, who needs the permission as well.
@@ -30,8 +31,6 @@ THROUGH = (
     "dynamodb",
     "states",
 )
-# Services that publish on their own: without a statement of their own, messages and logs vanish without an error.
-PUBLISHERS = ("cloudwatch", "budgets")
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def key(b: Builder, asked: Asked) -> Keys:
                       Principal={"Service": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}),
                 allow("Publishers", ["kms:Decrypt", "kms:GenerateDataKey"], "*",
                       {"StringEquals": {"aws:SourceAccount": AccountId}},
-                      Principal={"Service": [f"{service}.amazonaws.com" for service in PUBLISHERS]}),
+                      Principal={"Service": list(PUBLISHERS)}),
                 allow("FailedEvents", ["kms:Decrypt", "kms:GenerateDataKey"], "*",
                       {"ArnLike": {"aws:SourceArn": arn("events", "rule/*")}},
                       Principal={"Service": "events.amazonaws.com"}),

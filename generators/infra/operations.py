@@ -10,16 +10,15 @@ from troposphere import AccountId, And, Condition, Equals, GetAtt, Not, Ref, Reg
 from troposphere.awslambda import Function, Permission
 from troposphere.cloudformation import CustomResource
 from troposphere.cloudformation import Stack as NestedStack
-from troposphere.cloudwatch import Alarm, MetricDimension
 from troposphere.dynamodb import AttributeDefinition, KeySchema, SSESpecification, Table, TimeToLiveSpecification
 from troposphere.events import DeadLetterConfig, RetryPolicy, Rule, Target
-from troposphere.sns import SubscriptionResource, Topic, TopicPolicy
+from troposphere.sns import Topic
 from troposphere.sqs import Queue, QueuePolicy
 
 from generators.infra import questions
 from generators.infra.encryption import Keys
 from generators.infra.questions import Asked
-from generators.kit import contracts, publishing, regions
+from generators.kit import contracts, messages, publishing, regions
 from generators.kit.builder import Builder
 from generators.kit.functions import Surroundings, helper_function
 from generators.kit.iam import KEY_USE, allow, arn, deny, document, via
@@ -55,7 +54,17 @@ def events(b: Builder, around: Surroundings) -> Topic:
             ),
         )
     )  # fmt: skip
-    return _failures_to_people(b, around, failures)
+    topic = messages.topic(b, "Operations", "MLOps platform", around.key_arn, questions.NOTIFICATION_EMAIL)
+    messages.alarm_on_any(
+        b,
+        "FailedEventsAlarm",
+        "An event could not be handled: see the queue FailedEvents and the logs of the function.",
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("QueueName", GetAtt(failures, "QueueName")),
+        Ref(topic),
+    )
+    b.publish(contracts.OPERATIONS_TOPIC_ARN, Ref(topic))
+    return topic
 
 
 def _tagging(b: Builder, around: Surroundings, failures: Queue) -> Rule:
@@ -163,46 +172,6 @@ def _rule(
                    Principal="events.amazonaws.com", SourceArn=GetAtt(rule, "Arn"))
     )  # fmt: skip
     return rule
-
-
-def _failures_to_people(b: Builder, around: Surroundings, failures: Queue) -> Topic:
-    topic = b.add(Topic("OperationsTopic", DisplayName="MLOps platform", KmsMasterKeyId=around.key_arn))
-    b.add(
-        TopicPolicy(
-            "OperationsTopicPolicy",
-            Topics=[Ref(topic)],
-            PolicyDocument=document(
-                allow("AlarmsAndBudgets", "sns:Publish", Ref(topic), {"StringEquals": {"aws:SourceAccount": AccountId}},
-                      Principal={"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]}),
-                deny("TlsOnly", "sns:Publish", Ref(topic), {"Bool": {"aws:SecureTransport": "false"}}, Principal="*"),
-            ),
-        )
-    )  # fmt: skip
-    told = b.when("HasNotificationEmail", questions.given(questions.NOTIFICATION_EMAIL))
-    b.add(
-        SubscriptionResource(
-            "OperationsEmail", TopicArn=Ref(topic), Protocol="email", Endpoint=Ref(questions.NOTIFICATION_EMAIL.name)
-        ),
-        when=told,
-    )
-    b.add(
-        Alarm(
-            "FailedEventsAlarm",
-            AlarmDescription="An event could not be handled: see the queue FailedEvents and the logs of the function.",
-            Namespace="AWS/SQS",
-            MetricName="ApproximateNumberOfMessagesVisible",
-            Dimensions=[MetricDimension(Name="QueueName", Value=GetAtt(failures, "QueueName"))],
-            Statistic="Maximum",
-            Period=300,
-            EvaluationPeriods=1,
-            Threshold=0,
-            ComparisonOperator="GreaterThanThreshold",
-            TreatMissingData="notBreaching",
-            AlarmActions=[Ref(topic)],
-        )
-    )
-    b.publish(contracts.OPERATIONS_TOPIC_ARN, Ref(topic))
-    return topic
 
 
 def quotas(b: Builder, around: Surroundings) -> None:

@@ -43,7 +43,7 @@ def build(b: Builder) -> None:
     code = registry.repository(b, asked, project, key)
     models = registry.models(b, shared)
     runs_as = access.role_of(b, asked, project, key, bucket, images, code)
-    topic = notices.topic(b, asked, key)
+    topic = notices.topic(b, key)
     settings = workspace.settings(b, asked, project, key, bucket, images, code, runs_as, topic)
     workspace.start_script(b, project, key, bucket)
     notices.budget(b, asked, project, topic)

@@ -7,10 +7,8 @@ from troposphere.kms import Alias, Key
 
 from generators.kit.builder import Builder
 from generators.kit.iam import KEY_ADMINISTER, KEY_USE, account_root, allow, document, iam_arn, via
+from generators.kit.messages import PUBLISHERS
 from generators.smproject.access import Partners
-
-# Services that publish on their own: without a statement of their own, messages vanish without an error.
-PUBLISHERS = ("cloudwatch", "budgets")
 
 
 def key(b: Builder, partners: Partners) -> Key:
@@ -34,7 +32,7 @@ def key(b: Builder, partners: Partners) -> Key:
                 allow("GrantsAreRetired", "kms:RetireGrant", "*", own, Principal=account_root()),
                 allow("Publishers", ["kms:Decrypt", "kms:GenerateDataKey"], "*",
                       {"StringEquals": {"aws:SourceAccount": AccountId}},
-                      Principal={"Service": [f"{service}.amazonaws.com" for service in PUBLISHERS]}),
+                      Principal={"Service": list(PUBLISHERS)}),
                 *partners.statements("TargetsRead", ["kms:Decrypt", "kms:DescribeKey"], "*", via("s3", "ecr", "sagemaker")),
             ),
         ),

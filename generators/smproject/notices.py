@@ -4,41 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from troposphere import AccountId, And, AWSObject, Equals, GetAtt, If, Not, NoValue, Ref, Sub
+from troposphere import And, AWSObject, Equals, GetAtt, If, Not, NoValue, Ref, Sub
 from troposphere.cloudformation import CustomResource
 from troposphere.cloudformation import Stack as NestedStack
 from troposphere.codecommit import Repository
 from troposphere.kms import Key
-from troposphere.sns import SubscriptionResource, Topic, TopicPolicy
+from troposphere.sns import Topic
 
-from generators.kit import contracts, parameters, publishing, regions
+from generators.kit import contracts, messages, parameters, publishing, regions
 from generators.kit.builder import Builder
-from generators.kit.iam import allow, deny, document
 from generators.smproject import questions
 from generators.smproject.questions import Asked, Project
 
 
-def topic(b: Builder, asked: Asked, key: Key) -> Topic:
+def topic(b: Builder, key: Key) -> Topic:
     """Add the project's topic."""
-    made = b.add(
-        Topic("ProjectTopic", DisplayName=Sub("MLOps ${SageMakerProjectName}"), KmsMasterKeyId=GetAtt(key, "Arn"))
-    )
-    b.add(
-        TopicPolicy(
-            "ProjectTopicPolicy",
-            Topics=[Ref(made)],
-            PolicyDocument=document(
-                allow("AlarmsAndBudgets", "sns:Publish", Ref(made), {"StringEquals": {"aws:SourceAccount": AccountId}},
-                      Principal={"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]}),
-                deny("TlsOnly", "sns:Publish", Ref(made), {"Bool": {"aws:SecureTransport": "false"}}, Principal="*"),
-            ),
-        )
-    )  # fmt: skip
-    b.add(
-        SubscriptionResource("ProjectEmail", TopicArn=Ref(made), Protocol="email", Endpoint=asked[questions.EMAIL]),
-        when=b.when("HasNotificationEmail", questions.given(questions.EMAIL)),
-    )
-    return made
+    name = Sub("MLOps ${SageMakerProjectName}")
+    return messages.topic(b, "Project", name, GetAtt(key, "Arn"), questions.EMAIL)
 
 
 def budget(b: Builder, asked: Asked, project: Project, told: Topic) -> None:
