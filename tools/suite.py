@@ -90,9 +90,9 @@ QUICK: list[Step] = [
     ("stale files", lambda: _inv("build", "--check")),
     ("unit and contract tests", lambda: _pytest("main", "tests/unit", "tests/contract")),
     ("types", _mypy),
-    ("functions", _functions),
 ]
 REST: list[Step] = [
+    ("functions", _functions),
     ("workspace", lambda: _pytest("main", "tests/workspace")),
     ("seed code", lambda: _pytest("seeds", "tests/seeds")),
     ("publish", lambda: _pytest("main", "tests/publish")),
