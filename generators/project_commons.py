@@ -162,11 +162,14 @@ def _jobs(asked: dict[str, Ref]) -> list[Any]:
         allow("NewInterfaces", "ec2:CreateNetworkInterface", arn("ec2", "network-interface/*")),
         allow("Interfaces", ["ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
                              "ec2:DeleteNetworkInterfacePermission"], arn("ec2", "network-interface/*"), place),
-        allow("InterfacesInOurVpc", "ec2:CreateNetworkInterface", [arn("ec2", "subnet/*"), arn("ec2", "security-group/*")], place),
-        allow("WriteJobLogs", ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-              arn("logs", "log-group:/aws/sagemaker/*")),
+        allow("InterfacesInOurSubnets", "ec2:CreateNetworkInterface", arn("ec2", "subnet/*"),
+              {"StringEquals": {"ec2:SubnetID": Split(",", asked["SubnetIds"])}}),
+        allow("InterfacesInTheGroup", "ec2:CreateNetworkInterface", arn("ec2", "security-group/${ComputeSecurityGroupId}")),
+        # Streams of jobs are for the project's own policy; those of Studio's apps are called after domain and space.
+        allow("LogGroups", ["logs:CreateLogGroup", "logs:DescribeLogStreams"], arn("logs", "log-group:/aws/sagemaker/*")),
+        allow("WriteAppLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], arn("logs", "log-group:/aws/sagemaker/studio:*")),
         allow("WriteMetrics", "cloudwatch:PutMetricData", "*",
-              {"StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "mlops/*"]}}),
+              {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}),
         allow("ReadMetrics", ["cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics", "cloudwatch:ListMetrics"], "*"),
     ]  # fmt: skip
 
@@ -196,9 +199,9 @@ def _reach(asked: dict[str, Ref]) -> list[Any]:
 def _own_buckets_and_company_data(asked: dict[str, Ref]) -> dict[str, Any]:
     """Keep S3 to the project's own bucket, to the company data that 1-infra names, and to MLflow's artifacts: what a project
     is given beyond that by its parameters has no effect."""
-    tags = "${!aws:PrincipalTag/sagemaker:project-name}-${!aws:PrincipalTag/sagemaker:project-id}"
     bucket = "arn:${AWS::Partition}:s3:::"
-    own = [Sub(f"{bucket}{tags}"), Sub(f"{bucket}{tags}/*")]
+    tag = f"${{!aws:PrincipalTag/{rails.BUCKET_TAG}}}"
+    own = [Sub(f"{bucket}{tag}"), Sub(f"{bucket}{tag}/*")]
     artifacts = [Sub(f"{bucket}${{ArtifactsBucketName}}"), Sub(f"{bucket}${{ArtifactsBucketName}}/mlflow/*")]
     company = each(asked["DataSourceBucketArns"]), each(asked["DataSourceBucketArns"], after="/*")
     with_data = Split(",", Join(",", [*own, *artifacts, Join(",", company[0]), Join(",", company[1])]))
@@ -295,14 +298,15 @@ def _studio_user(b: Builder, around: Surroundings, topic: Ref) -> None:
             "MLOPS015": "The function that the loop calls has to know the loop; AWS's own name would close a circle."
         },
     )
-    messages.alarm_on_any(
-        b,
-        "CleanUpAlarm",
-        "Nobody answered CloudFormation for a user that goes: see the executions of the loop.",
-        ("AWS/States", "ExecutionsFailed"),
-        ("StateMachineArn", Ref(loop)),
-        topic,
-    )
+    for name, metric in (("CleanUpFailedAlarm", "ExecutionsFailed"), ("CleanUpTimedOutAlarm", "ExecutionsTimedOut")):
+        messages.alarm_on_any(
+            b,
+            name,
+            "Nobody answered CloudFormation for a user that goes: see the executions of the loop.",
+            ("AWS/States", metric),
+            ("StateMachineArn", Ref(loop)),
+            topic,
+        )
     b.publish(contracts.STUDIO_USER_FUNCTION_ARN, GetAtt(function, "Arn"))
 
 
@@ -314,7 +318,9 @@ def _release_files(b: Builder, around: Surroundings) -> None:
         "Copies files of the release into buckets of the account",
         [
             allow("ReadRelease", "s3:GetObject", release),
-            allow("KeepFiles", ["s3:DeleteObject", "s3:PutObject", "s3:PutObjectTagging"],
+            allow("SeeVersions", "s3:ListBucketVersions", Sub("arn:${AWS::Partition}:s3:::*-p-*"),
+                  {"StringLike": {"s3:prefix": "workspace/*"}}),
+            allow("KeepFiles", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject", "s3:PutObjectTagging"],
                   Sub("arn:${AWS::Partition}:s3:::*-p-*/workspace/*")),
             allow("EncryptFiles", ["kms:Decrypt", "kms:GenerateDataKey"], arn("kms", "key/*"), via("s3")),
         ],

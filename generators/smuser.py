@@ -69,7 +69,7 @@ ALIAS = Question(
 )  # fmt: skip
 SIZE = Question(
     "SpaceSizeInGb", "Size of a new space in GB", "Space",
-    "Size of the volume that a new space gets unless the person says otherwise, in GB.",
+    "Size of the volume that a new space gets unless the person says otherwise, in GB; at most what 1-infra allows.",
     type="Number", default=5, min_value=5, max_value=16384,
 )  # fmt: skip
 
@@ -88,6 +88,8 @@ def build(b: Builder) -> None:
             UserEmail=email,
             ProjectName=project,
             UserAlias=alias,
+            SpaceSizeInGb=size,
+            MaxSpaceSizeInGb=b.consume(contracts.MAX_SPACE_SIZE),
         )
     )
     profile = b.add(

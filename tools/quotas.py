@@ -172,7 +172,8 @@ def applied(found: Iterable[Quota], region: str = "") -> tuple[tuple[Quota, ...]
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        session = boto3.Session(region_name=region or None)
+        # AWS's command line reads AWS_REGION first; boto3 knows the other name alone.
+        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
         place = session.region_name or SHOWN
         partition = session.get_partition_for_region(place)
         config = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})

@@ -20,6 +20,8 @@ JOBS = {
                                     "MaxRuntimeInSeconds"),
     "sagemaker:CreateTransformJob": ("ModelArn", "OutputKmsKey", "VolumeKmsKey", "InstanceTypes"),
 }  # fmt: skip
+# On every project's role: the name of its bucket.
+BUCKET_TAG = "mlops-project-bucket"
 SPACES = ("sagemaker:CreateApp", "sagemaker:CreateSpace", "sagemaker:UpdateSpace")
 # Types with local storage: SageMaker refuses a volume key for them, since their own disks encrypt themselves.
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/InstanceStorage.html and the texts of ResourceConfig in SageMaker's API.
@@ -84,6 +86,7 @@ def sizes(instance_types: Any, space_types: Any, longest: Any) -> list[Statement
              {"ForAnyValue:StringNotLike": {"sagemaker:InstanceTypes": instance_types}}),
         deny("OnlyAllowedSpaces", list(SPACES), "*",
              {"ForAnyValue:StringNotLike": {"sagemaker:InstanceTypes": space_types}}),
+        # A job that names no time ends by SageMaker's own limit of a day.
         deny("JobsEnd", _with("MaxRuntimeInSeconds"), "*",
              {"NumericGreaterThan": {"sagemaker:MaxRuntimeInSeconds": longest}}),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from troposphere import AccountId, Condition, GetAtt, If, NoValue, Or, Ref, Split, Sub
+from troposphere import AccountId, Condition, GetAtt, If, NoValue, Or, Ref, Split, Sub, Tags
 from troposphere.codecommit import Repository as CodeRepository
 from troposphere.ecr import Repository as ImageRepository
 from troposphere.iam import ManagedPolicy, Role, RolePolicy
@@ -24,7 +24,13 @@ from generators.smproject.questions import UNIQUE, Asked, Project
 
 # Jobs and models of a project are called so. No project's name holds two hyphens in a row: churn--* is never churn-eu's.
 OWN = "${SageMakerProjectName}--*"
-JOBS = ("HyperParameterTuningJob", "ProcessingJob", "TrainingJob", "TransformJob")
+JOBS = {
+    "HyperParameterTuningJob": "hyper-parameter-tuning-job",
+    "Model": "model",
+    "ProcessingJob": "processing-job",
+    "TrainingJob": "training-job",
+    "TransformJob": "transform-job",
+}
 SHARED = (contracts.PROJECT_STUDIO_POLICY_ARN, contracts.PROJECT_JOBS_POLICY_ARN, contracts.PROJECT_RAILS_POLICY_ARN,
           contracts.PROJECT_REACH_POLICY_ARN)  # fmt: skip
 # What only the platform, the build or the deploy pipeline may write: what runs a project's code may not change what deploys it.
@@ -107,13 +113,18 @@ def role_of(
             b.consume(contracts.PERMISSIONS_BOUNDARY_ARN),
             path=Sub("/mlops/${SageMakerProjectName}/"),
             ManagedPolicyArns=[*shared, tracking],
+            # For the policies that all projects share: a tag without a colon, as policy variables take it.
+            Tags=Tags({rails.BUCKET_TAG: Sub(UNIQUE)}),
         )
     )
     data = b.when("HasDataBuckets", questions.given(questions.DATA_BUCKETS))
     keys = b.when("HasDataKeys", questions.given(questions.DATA_KEYS))
     _managed(b, runs_as, "Work", [*_store(key, bucket), *_code(repository, images), *_registry()])
     jobs = [*_jobs(runs_as), *_own_tracking(asked)]
-    _managed(b, runs_as, "Jobs", jobs, {"MLOPS010": f"OwnTracking: {rails.MLFLOW_REASON}"})
+    _managed(b, runs_as, "Jobs", jobs, {
+        "MLOPS010": f"OwnTracking: {rails.MLFLOW_REASON}",
+        "MLOPS011": "OwnMetrics: cloudwatch:PutMetricData knows no resource; a condition names the namespace.",
+    })  # fmt: skip
     _inline(b, runs_as, "Rails", [
         *rails.sizes(Split(",", asked[questions.JOB_TYPES]), Split(",", asked[questions.SPACE_TYPES]),
                      asked[questions.LONGEST_JOB]),
@@ -173,30 +184,35 @@ def _code(repository: CodeRepository, images: Mapping[str, ImageRepository]) -> 
 
 
 def _jobs(runs_as: Role) -> list[Statement]:
-    everything = arn("sagemaker", f"*/{OWN}")
+    # One for each type: IAM takes no wildcard where an ARN names the type.
+    everything = [arn("sagemaker", f"{kind}/{OWN}") for kind in JOBS.values()]
     pipeline = [arn("sagemaker", f"pipeline/{UNIQUE}"), arn("sagemaker", f"pipeline/{UNIQUE}/execution/*")]
     endpoints = [arn("sagemaker", f"{kind}/${{SageMakerProjectName}}-{stage}")
                  for kind in ("endpoint", "endpoint-config") for stage in ("staging", "prod")]  # fmt: skip
     return [
-        allow("OwnJobsAndModels", [*(f"sagemaker:{verb}{job}" for verb in ("Create", "Describe", "Stop") for job in JOBS),
-                                   *(f"sagemaker:{verb}Model" for verb in ("Create", "Delete", "Describe"))], everything),
+        allow("OwnJobsAndModels", ["sagemaker:DeleteModel", "sagemaker:ListTags",
+                                   *(f"sagemaker:{verb}{job}" for verb in ("Create", "Describe") for job in JOBS),
+                                   *(f"sagemaker:Stop{job}" for job in JOBS if job != "Model")], everything),
         allow("SeeOwnProject", "sagemaker:DescribeProject", arn("sagemaker", "project/${SageMakerProjectName}")),
         allow("SeeOwnCodeRepository", "sagemaker:DescribeCodeRepository", arn("sagemaker", "code-repository/*"),
               {"StringEquals": {"aws:ResourceTag/mlops:project": Ref("SageMakerProjectName")}}),
         allow("OwnPipeline", ["sagemaker:CreatePipeline", "sagemaker:DeletePipeline", "sagemaker:DescribePipeline*",
                               "sagemaker:ListPipelineExecutionSteps", "sagemaker:ListPipelineParametersForExecution",
+                              "sagemaker:ListTags",
                               "sagemaker:RetryPipelineExecution", "sagemaker:StartPipelineExecution",
                               "sagemaker:StopPipelineExecution", "sagemaker:UpdatePipeline",
                               "sagemaker:UpdatePipelineExecution"], pipeline),
         # Tags only together with what they are on, never afterwards: tags are part of the lock.
-        allow("TagsAtCreation", "sagemaker:AddTags", [everything, pipeline[0]],
+        allow("TagsAtCreation", "sagemaker:AddTags", [*everything, pipeline[0]],
               {"StringLike": {"sagemaker:TaggingAction": "Create*"}}),
-        allow("ReadTags", "sagemaker:ListTags", [everything, pipeline[0]]),
         allow("SeeEndpoints", ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"], endpoints),
         allow("TryStaging", "sagemaker:InvokeEndpoint", arn("sagemaker", "endpoint/${SageMakerProjectName}-staging")),
         allow("RunAsProject", "iam:PassRole", GetAtt(runs_as, "Arn"),
               {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}),
-        allow("ReadJobLogs", "logs:GetLogEvents", arn("logs", f"log-group:/aws/sagemaker/*:log-stream:{OWN}")),
+        allow("OwnJobLogs", ["logs:CreateLogStream", "logs:GetLogEvents", "logs:PutLogEvents"],
+              arn("logs", f"log-group:/aws/sagemaker/*:log-stream:{OWN}")),
+        allow("OwnMetrics", "cloudwatch:PutMetricData", "*",
+              {"StringEquals": {"cloudwatch:namespace": Sub("mlops/${SageMakerProjectName}")}}),
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from troposphere import AccountId, Ref, Sub
+from troposphere.cloudformation import CustomResource
 from troposphere.kms import Alias, Key
 
 from generators.kit.builder import Builder
@@ -11,7 +12,7 @@ from generators.kit.messages import PUBLISHERS
 from generators.smproject.access import Partners
 
 
-def key(b: Builder, partners: Partners) -> Key:
+def key(b: Builder, partners: Partners, after: CustomResource) -> Key:
     """Add the key. Its policy names no role, so that neither has to exist first: the path says whose roles they are."""
     own = {
         "ArnLike": {
@@ -37,6 +38,7 @@ def key(b: Builder, partners: Partners) -> Key:
             ),
         ),
         holds_data=True,
+        after=[after],
     )  # fmt: skip
     b.add(
         Alias("ProjectKeyAlias", AliasName=Sub("alias/${SageMakerProjectName}"), TargetKeyId=Ref(made)),

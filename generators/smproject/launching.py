@@ -52,6 +52,9 @@ def _roles(given: Given) -> list[Any]:
 
 def _keys() -> list[Any]:
     keys, ours = arn("kms", "key/*"), {"StringEquals": {"aws:ResourceTag/mlops:template": "2-smproject"}}
+    # It may take minutes until KMS decides by a tag: https://docs.aws.amazon.com/kms/latest/developerguide/abac.html.
+    # A key that is just being made must not wait for that; a key with another template's tag is refused all the same.
+    new = {"StringEqualsIfExists": ours["StringEquals"]}
     return [
         allow("NewKeys", "kms:CreateKey", "*", {"StringEquals": {"aws:RequestTag/mlops:template": "2-smproject"}}),
         allow("TagNewKeys", "kms:TagResource", keys, {"StringEquals": {"aws:RequestTag/mlops:template": "2-smproject"}}),
@@ -61,18 +64,18 @@ def _keys() -> list[Any]:
              {"StringNotEquals": {"aws:ResourceTag/mlops:template": "2-smproject"},
               "Null": {"aws:ResourceTag/mlops:template": "false"}}),
         allow("KeysOfProjects",
-              ["kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey", "kms:EnableKey",
-               "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases",
-               "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:UntagResource", "kms:UpdateAlias",
-               "kms:UpdateKeyDescription"], keys, ours),
+              ["kms:CreateAlias", "kms:DeleteAlias", "kms:DescribeKey", "kms:EnableKey", "kms:EnableKeyRotation",
+               "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases", "kms:ListResourceTags",
+               "kms:ScheduleKeyDeletion", "kms:UpdateAlias", "kms:UpdateKeyDescription"], keys, new),
+        allow("ChangeKeysOfProjects", ["kms:DisableKey", "kms:PutKeyPolicy", "kms:UntagResource"], keys, ours),
         allow("Aliases", ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"], arn("kms", "alias/*")),
         allow("SeeKeys", ["kms:ListAliases", "kms:ListKeys"], "*"),
         # Repositories, bucket and topic take the key in the name of whoever makes them.
         allow("UseKeysOfProjects", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
-                                    "kms:ReEncryptFrom", "kms:ReEncryptTo"], keys, ours),
+                                    "kms:ReEncryptFrom", "kms:ReEncryptTo"], keys, new),
         allow("GrantsOfRepositories", "kms:CreateGrant", keys,
-              {**ours, "Bool": {"kms:GrantIsForAWSResource": "true"}}),
-        allow("GrantsAreRetired", "kms:RetireGrant", keys, ours),
+              {**new, "Bool": {"kms:GrantIsForAWSResource": "true"}}),
+        allow("GrantsAreRetired", "kms:RetireGrant", keys, new),
     ]  # fmt: skip
 
 

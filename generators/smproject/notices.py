@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from troposphere import And, AWSObject, Equals, GetAtt, If, Not, NoValue, Ref, Sub
+from troposphere import And, Equals, GetAtt, If, Not, NoValue, Ref, Sub
 from troposphere.cloudformation import CustomResource
 from troposphere.cloudformation import Stack as NestedStack
 from troposphere.codecommit import Repository
@@ -49,9 +47,34 @@ def budget(b: Builder, asked: Asked, project: Project, told: Topic) -> None:
     )
 
 
+def check(b: Builder, asked: Asked, project: Project) -> CustomResource:
+    """Refuse a name that lives, and accounts that the platform does not trust, before anything is made."""
+    targets = (
+        questions.STAGING_ACCOUNTS,
+        questions.STAGING_UNITS,
+        questions.PRODUCTION_ACCOUNTS,
+        questions.PRODUCTION_UNITS,
+    )
+    return b.add(
+        CustomResource(
+            "ProjectCheck",
+            ServiceToken=b.consume(contracts.STUDIO_USER_FUNCTION_ARN),
+            ServiceTimeout=180,
+            Action="check",
+            DomainId=project.domain,
+            ProjectName=project.name,
+            ProjectId=Ref(questions.ID.name),
+            TrustedAccounts=asked.trusted,
+            OrganizationId=b.consume(contracts.ORGANIZATION_ID),
+            **{question.name: asked[question] for question in targets},
+        )
+    )
+
+
 def guard(b: Builder, project: Project) -> None:
     """Refuse to delete the project while it has users. It is made after every other resource: CloudFormation deletes what the
     guard does not depend on while it is still asking."""
+    everything, maybe = _made(b)
     b.add(
         CustomResource(
             "ProjectGuard",
@@ -61,23 +84,27 @@ def guard(b: Builder, project: Project) -> None:
             DomainId=project.domain,
             ProjectName=project.name,
             ProjectId=Ref(questions.ID.name),
-            # What there may be hangs here: nothing can depend on a resource that its condition leaves out.
-            After=[
-                If(made.resource["Condition"], Ref(made), NoValue)
-                for made in b.template.resources.values()
-                if "Condition" in made.resource
-            ],
+            After=maybe,
         ),
-        after=[name for name, made in b.template.resources.items() if "Condition" not in made.resource],
+        after=everything,
     )
 
 
-def ready(
-    b: Builder, asked: Asked, project: Project, code: Repository, topic: Topic, after: Sequence[AWSObject]
-) -> None:
-    """Tell people, and say where to go next."""
+def _made(b: Builder) -> tuple[list[str], list[If]]:
+    """Give what there is so far: names to depend on, and references to what conditions may leave out, which nothing can
+    depend on by name."""
+    resources = b.template.resources.items()
+    maybe = [
+        If(made.resource["Condition"], Ref(made), NoValue) for _, made in resources if "Condition" in made.resource
+    ]
+    return [name for name, made in resources if "Condition" not in made.resource], maybe
+
+
+def ready(b: Builder, asked: Asked, project: Project, code: Repository, topic: Topic) -> None:
+    """Tell people once everything is there, and say where to go next."""
     console = "https://${AWS::Region}.console.aws.amazon.com"
     studio = Sub(f"{console}/sagemaker/home?region=${{AWS::Region}}#/studio-landing")
+    everything, maybe = _made(b)
     told = b.add(
         CustomResource(
             "ProjectReady",
@@ -90,8 +117,9 @@ def ready(
             StudioLink=studio,
             Version=publishing.version(),
             TopicArn=Ref(topic),
+            After=maybe,
         ),
-        after=after,
+        after=[name for name in everything if name not in (code.title, topic.title)],
     )
     b.output("RepositoryUrl", "Repository of the project.", GetAtt(code, "CloneUrlHttp"))
     b.output("StudioLink", "Studio in the console.", studio)

@@ -10,6 +10,7 @@ from troposphere import Equals, Not, Or, Ref, Sub
 
 from generators.kit import contracts, parameters, publishing
 from generators.kit.builder import Builder
+from generators.kit.errors import GeneratorError
 from generators.kit.parameters import Question
 
 GROUPS = ("Project", "General", "Model", "Jobs and spaces", "Data", "Deployment", "Cost")
@@ -49,11 +50,17 @@ INFERENCE = Question(
 )  # fmt: skip
 
 
+# What a form shows first, however many frameworks there are.
+FIRST = "sklearn"
+
+
 def framework() -> Question:
     """Ask for the framework: what seedcode-repo/ holds."""
     offered = publishing.frameworks()
+    if not offered:
+        raise GeneratorError("seedcode-repo/ holds no framework. Add a folder with a model_config.yaml there.")
     return Question("Framework", "Framework", "Model", "Framework whose code the project's repository begins with.",
-                    default=offered[0], allowed=offered)  # fmt: skip
+                    default=FIRST if FIRST in offered else offered[0], allowed=offered)  # fmt: skip
 
 
 LONGEST_JOB = Question(
@@ -65,13 +72,13 @@ JOB_TYPES = Question(
     "AllowedInstanceTypes", "Instance types for jobs", "Jobs and spaces",
     "Instance types that jobs may use, separated by commas; ml.m5.* stands for every size.",
     default="ml.t3.medium,ml.t3.large,ml.m5.large,ml.m5.xlarge,ml.m5.2xlarge", pattern=TYPES, max_length=1000,
-    constraint="Instance types such as ml.m5.large or ml.g5.*, separated by commas.",
+    constraint="Instance types such as ml.m5.large or ml.g5.*, separated by commas without spaces.",
 )  # fmt: skip
 SPACE_TYPES = Question(
     "AllowedSpaceInstanceTypes", "Instance types for spaces", "Jobs and spaces",
     "Instance types that people may choose for JupyterLab and Code Editor, separated by commas.",
     default="ml.t3.medium,ml.t3.large,ml.m5.large", pattern=TYPES, max_length=1000,
-    constraint="Instance types such as ml.t3.medium, separated by commas.",
+    constraint="Instance types such as ml.t3.medium, separated by commas without spaces.",
 )  # fmt: skip
 DATA_BUCKETS = dataclasses.replace(
     parameters.DATA_SOURCE_BUCKETS,
@@ -146,7 +153,7 @@ def ask(b: Builder) -> Asked:
         ("Production", PRODUCTION_ACCOUNTS, PRODUCTION_UNITS),
     ):
         b.rule(f"{stage}IsOneOfBoth", [
-            (Not(given(accounts)), f"Give {accounts.name} or {units.name}, not both."),
+            (Equals(Ref(accounts.name), ""), f"Give {accounts.name} or {units.name}, not both."),
         ], when=given(units))  # fmt: skip
     b.rule("BudgetCanWork", [
         (Equals(answers[parameters.TAGS_ACTIVE.name], "yes"),

@@ -154,6 +154,32 @@ def remove(client: Any, bucket: str, keys: Sequence[str], account: str) -> int:
     return len(keys)
 
 
+def erase(client: Any, bucket: str, keys: Sequence[str], account: str) -> int:
+    """Delete every version of the objects, and the markers of deletions; give how many. Raises NotWritten.
+
+    A launch that fails takes its bucket away again, and S3 deletes none in which a version or a marker stands:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html
+    """
+    erased = 0
+    for key in keys:
+        try:
+            pages = client.get_paginator("list_object_versions").paginate(
+                Bucket=bucket, Prefix=key, ExpectedBucketOwner=account
+            )
+            for page in pages:
+                for one in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
+                    if one["Key"] == key:
+                        client.delete_object(
+                            Bucket=bucket, Key=key, VersionId=one["VersionId"], ExpectedBucketOwner=account
+                        )
+                        erased += 1
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchBucket":
+                return erased
+            raise NotWritten(f"s3://{bucket}/{key}", _why(error)) from error
+    return erased
+
+
 def _fetch(client: Any, bucket: str, file: File) -> bytes:
     source = f"s3://{bucket}/{file.source_key}"
     try:

@@ -6,7 +6,7 @@ The profile of a project that is gone would keep its spaces and files, and have 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -60,15 +60,40 @@ class HasUsers(Refused):
                          "SageMaker what was made by hand), then delete the project again.")  # fmt: skip
 
 
-def create(ssm: Any, request: Request) -> Answer:
-    """Let a project have a name that is free. Raises Refused."""
+class NotTrusted(Refused):
+    """Staging or production is to be where the platform trusts nobody."""
+
+    def __init__(self, name: str, accounts: list[str]) -> None:
+        super().__init__(f"{name} names {', '.join(accounts)}, which 1-infra does not trust: leave them out, or have "
+                         "TrustedAccountIds of 1-infra name them first.")  # fmt: skip
+
+
+class NoOrganization(Refused):
+    """Organizational units without an organization."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} needs an organization: have OrganizationId of 1-infra name it first, or give accounts."
+        )
+
+
+def check(ssm: Any, request: Request) -> Answer:
+    """Let a project begin: with a name that is free, and with accounts that are trusted. Raises Refused."""
     project, own_id = _asked(request)
     if project in RESERVED:
         raise NameReserved(project)
     found = settings_of(ssm, project)
     if found is not None and _own_id(project, found.id) != own_id:
         raise ProjectLives(project, found.id)
-    return Answer(own_id)
+    if request.type == "Update" and request.physical_id != f"check/{own_id}":
+        raise ProjectRenamed(request.physical_id.removeprefix("check/"), own_id)
+    _targets(request.properties)
+    return Answer(f"check/{own_id}")
+
+
+def create(request: Request) -> Answer:
+    """Begin to guard."""
+    return Answer(_asked(request)[1])
 
 
 def update(request: Request) -> Answer:
@@ -93,6 +118,22 @@ def delete(sagemaker: Any, tagging: Any, request: Request) -> Answer:
     if users:
         raise HasUsers(project, users)
     return Answer()
+
+
+def _targets(properties: Mapping[str, Any]) -> None:
+    trusted = _listed(properties, "TrustedAccounts")
+    for name in ("StagingAccountIds", "ProductionAccountIds"):
+        if foreign := [account for account in _listed(properties, name) if account not in trusted]:
+            raise NotTrusted(name, foreign)
+    for name in ("StagingOrganizationalUnitIds", "ProductionOrganizationalUnitIds"):
+        if _listed(properties, name) and str(properties.get("OrganizationId", "none")) in ("", "none"):
+            raise NoOrganization(name)
+
+
+def _listed(properties: Mapping[str, Any], name: str) -> list[str]:
+    """Read a list, or a text with commas."""
+    given = properties.get(name) or []
+    return [str(one) for one in (given.split(",") if isinstance(given, str) else given)]
 
 
 def _asked(request: Request) -> tuple[str, str]:

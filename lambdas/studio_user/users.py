@@ -85,6 +85,15 @@ class Profile:
     tags: Mapping[str, str]
 
 
+class SpaceTooLarge(Refused):
+    """A new space would be larger than any space may be."""
+
+    def __init__(self, size: str, most: str) -> None:
+        super().__init__(
+            f"SpaceSizeInGb is {size}, and 1-infra allows {most}: ask for less, or have MaxSpaceSizeInGb raised."
+        )
+
+
 def create(sagemaker: Any, ssm: Any, request: Request, stack_id: str) -> Answer:
     """Give the name, owner and role of a profile that can be made. Raises Refused."""
     asked, name = _asked(request.properties)
@@ -211,6 +220,9 @@ def _asked(properties: Mapping[str, Any]) -> tuple[dict[str, str], str]:
         "UserEmail": owner(text(properties, "UserEmail")),
         "ProjectName": project_name(text(properties, "ProjectName")),
     }
+    size, most = (str(properties.get(name) or "0") for name in ("SpaceSizeInGb", "MaxSpaceSizeInGb"))
+    if not (size.isdecimal() and most.isdecimal()) or int(size) > int(most):
+        raise SpaceTooLarge(size, most)
     return asked, profile_name(asked["UserEmail"], asked["ProjectName"], alias)
 
 
@@ -240,7 +252,7 @@ def _check_free(client: Any, domain: str, name: str, address: str, stack_id: str
         if found.status == "Deleting":
             raise NameTaken(one, "that profile is just being deleted", "Launch again when it is gone.")
         has = found.tags.get(OWNER)
-        if has == address:
+        if has and has.casefold() == address.casefold():
             raise NameTaken(
                 one, f"{has} is a user of this project already", "Use that profile, or terminate its product first."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -64,6 +64,32 @@ class Store:
     def deletes(self, name: str, bucket: str = TARGET) -> None:
         asked = {"Bucket": bucket, "Key": f"workspace/{name}", "ExpectedBucketOwner": ACCOUNT}
         self.stub.add_response("delete_object", {"DeleteMarker": True}, asked)
+
+    def lists(
+        self,
+        name: str,
+        versions: Iterable[str] = (),
+        markers: Iterable[str] = (),
+        others: Iterable[str] = (),
+        **more: Any,
+    ) -> None:
+        """Announce one page of versions; `others` are keys that only begin so, `more` is the page before's end and this one's."""
+        end = {key: more.pop(key) for key in ("NextKeyMarker", "NextVersionIdMarker") if key in more}
+        key = f"workspace/{name}"
+        asked = {"Bucket": TARGET, "Prefix": key, "ExpectedBucketOwner": ACCOUNT, **more}
+        own = [{"Key": key, "VersionId": version} for version in versions]
+        page: dict[str, Any] = {"IsTruncated": bool(end), **end}
+        # S3 leaves a list out that would be empty.
+        if found := [*own, *({"Key": f"workspace/{other}", "VersionId": "theirs"} for other in others)]:
+            page["Versions"] = found
+        if gone := [{"Key": key, "VersionId": marker} for marker in markers]:
+            page["DeleteMarkers"] = gone + [{"Key": f"workspace/{other}", "VersionId": "theirs"} for other in others]
+        self.stub.add_response("list_object_versions", page, asked)
+
+    def erases(self, name: str, *versions: str) -> None:
+        for version in versions:
+            asked = {"Bucket": TARGET, "Key": f"workspace/{name}", "VersionId": version, "ExpectedBucketOwner": ACCOUNT}
+            self.stub.add_response("delete_object", {"VersionId": version}, asked)
 
     def fails(self, operation: str, code: str) -> None:
         self.stub.add_client_error(operation, code, "Not here", 403)
@@ -237,7 +263,8 @@ class TestUpdate:
         store.reads("other.sh", OTHER)
         store.puts("other.sh", OTHER, bucket="churn-p-new")
         assert ask.copies("Update", moved, ONE) == "churn-p-new/WorkspaceFiles"
-        store.deletes("start.sh")
+        store.lists("start.sh", ["v1"])
+        store.erases("start.sh", "v1")
         ask.deletes(ONE, f"{TARGET}/WorkspaceFiles")
 
     def test_nothing_is_removed_when_writing_fails(self, store: Store, ask: Asking) -> None:
@@ -276,27 +303,81 @@ class TestUpdate:
 
 
 class TestDelete:
-    def test_the_files_go_and_nothing_is_read(self, store: Store, ask: Asking, log: Any) -> None:
-        store.deletes("start.sh")
-        store.deletes("loader.sh")
+    """S3 deletes no bucket in which a version or a marker of a deletion stands, so each has to go by its id."""
+
+    def test_every_version_and_marker_goes_and_nothing_is_read(self, store: Store, ask: Asking, log: Any) -> None:
+        store.lists("start.sh", ["v2", "v1"], markers=["m1"])
+        store.erases("start.sh", "v2", "v1", "m1")
+        store.lists("loader.sh", ["null"])  # from before the bucket had versions
+        store.erases("loader.sh", "null")
         ask.deletes(TWO, f"{TARGET}/WorkspaceFiles")
+        assert log.named("files")[0]["removed"] == 4
+
+    def test_keys_that_only_begin_so_are_left_alone(self, store: Store, ask: Asking, log: Any) -> None:
+        store.lists("start.sh", ["v1"], markers=["m1"], others=["start.sh.bak", "start.sh/notes"])
+        store.erases("start.sh", "v1", "m1")
+        ask.deletes(ONE)
         assert log.named("files")[0]["removed"] == 2
+
+    def test_more_versions_than_a_page_holds(self, store: Store, ask: Asking, log: Any) -> None:
+        first, second = ("workspace/start.sh", "v2"), ("workspace/start.sh", "v1")
+        store.lists("start.sh", ["v3", "v2"], NextKeyMarker=first[0], NextVersionIdMarker=first[1])
+        store.erases("start.sh", "v3", "v2")
+        store.lists(
+            "start.sh", ["v1"], KeyMarker=first[0], VersionIdMarker=first[1],
+            NextKeyMarker=second[0], NextVersionIdMarker=second[1],
+        )  # fmt: skip
+        store.erases("start.sh", "v1")
+        store.lists("start.sh", markers=["m1"], KeyMarker=second[0], VersionIdMarker=second[1])
+        store.erases("start.sh", "m1")
+        ask.deletes(ONE)
+        assert log.named("files")[0]["removed"] == 4
 
     @pytest.mark.parametrize("there", [0, 1])
     def test_a_bucket_that_is_gone(self, store: Store, ask: Asking, there: int, log: Any) -> None:
         for _ in range(there):
-            store.deletes("start.sh")
-        store.fails("delete_object", "NoSuchBucket")
+            store.lists("start.sh", ["v1"])
+            store.erases("start.sh", "v1")
+        store.fails("list_object_versions", "NoSuchBucket")
         ask.deletes(TWO)
         assert log.named("files")[0]["removed"] == there
 
+    def test_a_bucket_that_goes_meanwhile(self, store: Store, ask: Asking, log: Any) -> None:
+        store.lists("start.sh", ["v2", "v1"])
+        store.erases("start.sh", "v2")
+        store.fails("delete_object", "NoSuchBucket")
+        ask.deletes(TWO)
+        assert log.named("files")[0]["removed"] == 1
+
     @pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
-    def test_a_refusal_fails_and_can_be_repeated(self, store: Store, ask: Asking, code: str) -> None:
+    def test_a_refused_list_fails_and_can_be_repeated(self, store: Store, ask: Asking, code: str) -> None:
+        store.fails("list_object_versions", code)
+        assert ask.fails("Delete", ONE) == (
+            f"NotWritten: s3://{TARGET}/workspace/start.sh can't be changed ({code}: Not here): allow it to the "
+            "function's role, then repeat."
+        )
+        store.lists("start.sh", ["v1"])
+        store.erases("start.sh", "v1")
+        ask.deletes(ONE)
+
+    @pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
+    def test_a_refused_erasure_fails_and_the_next_goes_on(self, store: Store, ask: Asking, code: str) -> None:
+        store.lists("start.sh", ["v2", "v1"])
+        store.erases("start.sh", "v2")
         store.fails("delete_object", code)
         reason = ask.fails("Delete", ONE)
         assert reason.startswith(f"NotWritten: s3://{TARGET}/workspace/start.sh can't be changed ({code}: ")
-        store.deletes("start.sh")
+        store.lists("start.sh", ["v1"])
+        store.erases("start.sh", "v1")
         ask.deletes(ONE)
+
+    def test_a_repeated_event(self, store: Store, ask: Asking, log: Any) -> None:
+        store.lists("start.sh", ["v1"])
+        store.erases("start.sh", "v1")
+        ask.deletes(ONE)
+        store.lists("start.sh")  # a bucket without such keys answers with neither list
+        ask.deletes(ONE)
+        assert [line["removed"] for line in log.named("files")] == [1, 0]
 
     def test_after_a_create_that_wrote_the_first_file_only(self, store: Store, ask: Asking) -> None:
         store.reads("start.sh", START)
@@ -305,8 +386,9 @@ class TestDelete:
         store.fails("put_object", "KMS.DisabledException")
         body = ask.send("Create", TWO)
         assert body["Status"] == "FAILED"
-        store.deletes("start.sh")
-        store.deletes("loader.sh")
+        store.lists("start.sh", ["v1"])
+        store.erases("start.sh", "v1")
+        store.lists("loader.sh")
         ask.deletes(TWO, body["PhysicalResourceId"])  # the rollback sends the id of the answer that failed
 
     @pytest.mark.parametrize("properties", [{}, plan(), plan("x"), ONE | {"TargetBucket": ""}, ONE | {"Files": None}])

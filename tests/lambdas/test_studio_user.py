@@ -281,3 +281,22 @@ def test_the_settings_need_no_more_than_they_promise(studio: Studio, ask: Asking
 def test_an_event_that_is_no_request_is_raised(module: Any, context: Any) -> None:
     with pytest.raises(Exception, match="No CloudFormation request"):
         module.handler({"event": {"RequestType": "Delete"}}, context())
+
+
+@pytest.mark.parametrize(("size", "most", "fits"), [("5", "50", True), ("50", "50", True), ("51", "50", False),
+                                                    ("600", "50", False), ("x", "50", False)])  # fmt: skip
+def test_a_space_is_no_larger_than_any_may_be(ask: Asking, studio: Studio, size: str, most: str, fits: bool) -> None:
+    studio.project("churn")
+    given = {
+        "DomainId": DOMAIN,
+        "UserEmail": "anna@x.org",
+        "ProjectName": "churn",
+        "SpaceSizeInGb": size,
+        "MaxSpaceSizeInGb": most,
+    }
+    if fits:
+        ask.answers("Create", None, given)
+    else:
+        assert ask.fails("Create", None, given)["Reason"].startswith(
+            f"SpaceTooLarge: SpaceSizeInGb is {size}, and 1-infra"
+        )

@@ -12,6 +12,8 @@ from tests.lambdas.studio_domain import ACCOUNT, DOMAIN, Asking, AwsError, Domai
 
 CHURN = {"DomainId": DOMAIN, "ProjectName": "churn", "ProjectId": "p-1"}
 OWN_ID = "churn/p-1"
+CHECK_ID = "check/churn/p-1"
+RESERVED = ("admin", "boundary", "infra", "platform", "projects")
 ARN = f"arn:aws:sagemaker:{ACCOUNT}:user-profile"
 
 
@@ -30,34 +32,43 @@ def ask(studio: Studio, module: Any, server: Any, context: Any, request_event: A
     return Asking(module, server, context, request_event, "guard")
 
 
-class TestCreate:
-    def test_of_a_free_name(self, ask: Asking) -> None:
-        body = ask.answers("Create", None, CHURN)
-        assert (body["PhysicalResourceId"], body["Data"]) == (OWN_ID, {})
+@pytest.fixture
+def check(studio: Studio, module: Any, server: Any, context: Any, request_event: Any) -> Asking:
+    return Asking(module, server, context, request_event, "check")
 
-    def test_again_when_the_project_stands_half_made(self, ask: Asking, studio: Studio) -> None:
+
+def test_the_template_and_the_function_reserve_the_same_names(load: Callable[[str, str], ModuleType]) -> None:
+    assert set(load("studio_user", "guard").RESERVED) == set(RESERVED)
+
+
+class TestCheck:
+    def test_of_a_free_name(self, check: Asking) -> None:
+        body = check.answers("Create", None, CHURN)
+        assert (body["PhysicalResourceId"], body["Data"]) == (CHECK_ID, {})
+
+    def test_again_when_the_project_stands_half_made(self, check: Asking, studio: Studio) -> None:
         studio.project()
-        assert ask.answers("Create", None, CHURN)["PhysicalResourceId"] == OWN_ID
+        assert check.answers("Create", None, CHURN)["PhysicalResourceId"] == CHECK_ID
 
-    def test_of_a_name_that_another_has(self, ask: Asking, studio: Studio) -> None:
+    def test_of_a_name_that_another_has(self, check: Asking, studio: Studio) -> None:
         studio.project("churn", "p-2")
-        reason = ask.fails("Create", None, CHURN)["Reason"]
+        reason = check.fails("Create", None, CHURN)["Reason"]
         assert reason.startswith("ProjectLives: There is a project churn already (p-2): choose another name")
 
-    def test_of_a_name_whose_project_was_deleted(self, ask: Asking, studio: Studio) -> None:
+    def test_of_a_name_whose_project_was_deleted(self, check: Asking, studio: Studio) -> None:
         studio.project("churn", "p-2")
-        ask.fails("Create", None, CHURN)
+        check.fails("Create", None, CHURN)
         studio.settings.clear()
-        ask.answers("Create", None, CHURN)
+        check.answers("Create", None, CHURN)
 
-    @pytest.mark.parametrize("name", ["platform", "boundary", "infra", "projects"])
-    def test_of_a_reserved_name(self, ask: Asking, name: str) -> None:
-        reason = ask.fails("Create", None, CHURN | {"ProjectName": name})["Reason"]
+    @pytest.mark.parametrize("name", list(RESERVED))
+    def test_of_a_reserved_name(self, check: Asking, name: str) -> None:
+        reason = check.fails("Create", None, CHURN | {"ProjectName": name})["Reason"]
         assert reason.startswith(f"NameReserved: The platform itself uses the name {name}")
 
     @pytest.mark.parametrize("name", ["platform-2", "infra-x", "project", "p" * 32])
-    def test_of_a_name_like_a_reserved_one(self, ask: Asking, name: str) -> None:
-        ask.answers("Create", None, CHURN | {"ProjectName": name})
+    def test_of_a_name_like_a_reserved_one(self, check: Asking, name: str) -> None:
+        check.answers("Create", None, CHURN | {"ProjectName": name})
 
     @pytest.mark.parametrize(
         "changes",
@@ -77,16 +88,59 @@ class TestCreate:
         ],
     )
     def test_of_bad_input_is_refused_and_the_stack_can_go(
-        self, ask: Asking, studio: Studio, changes: dict[str, Any]
+        self, check: Asking, studio: Studio, changes: dict[str, Any]
     ) -> None:
-        body = ask.fails("Create", None, CHURN | changes)
+        body = check.fails("Create", None, CHURN | changes)
         assert body["Reason"].startswith(("BadProject: ", "BadProperty: "))
-        ask.answers("Delete", body["PhysicalResourceId"], CHURN | changes)
+        check.answers("Delete", body["PhysicalResourceId"], CHURN | changes)
         assert studio.calls == []
 
-    def test_of_unreadable_settings(self, ask: Asking, studio: Studio) -> None:
+    def test_of_unreadable_settings(self, check: Asking, studio: Studio) -> None:
         studio.settings["/mlops/projects/churn/settings"] = "{"
-        assert ask.fails("Create", None, CHURN)["Reason"].startswith("BadSettings: ")
+        assert check.fails("Create", None, CHURN)["Reason"].startswith("BadSettings: ")
+
+
+TRUSTED = CHURN | {"TrustedAccounts": ["111122223333", "222222222222"], "OrganizationId": "none"}
+
+
+class TestTargets:
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {},
+            {"StagingAccountIds": "", "ProductionAccountIds": ""},
+            {"StagingAccountIds": "222222222222", "ProductionAccountIds": "111122223333,222222222222"},
+            {"StagingOrganizationalUnitIds": "ou-ab12-cdefghij", "OrganizationId": "o-a1b2c3d4e5"},
+        ],
+    )
+    def test_what_the_platform_trusts_passes(self, check: Asking, given: dict[str, str]) -> None:
+        check.answers("Create", None, TRUSTED | given)
+        check.answers("Update", CHECK_ID, TRUSTED | given)
+
+    @pytest.mark.parametrize(("given", "told"), [
+        ({"StagingAccountIds": "333333333333"}, "NotTrusted: StagingAccountIds names 333333333333, which 1-infra does not trust"),
+        ({"ProductionAccountIds": "222222222222,333333333333"}, "NotTrusted: ProductionAccountIds names 333333333333,"),
+        ({"ProductionOrganizationalUnitIds": "ou-ab12-cdefghij"}, "NoOrganization: ProductionOrganizationalUnitIds needs"),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("kind", ["Create", "Update"])
+    def test_what_it_does_not_trust_is_refused(
+        self, check: Asking, kind: str, given: dict[str, str], told: str
+    ) -> None:
+        own_id = CHECK_ID if kind == "Update" else None
+        assert check.fails(kind, own_id, TRUSTED | given)["Reason"].startswith(told)
+        check.answers("Delete", own_id or "whatever", TRUSTED | given)
+
+    def test_another_name_is_refused_and_taken_back(self, check: Asking) -> None:
+        assert check.fails("Update", CHECK_ID, TRUSTED | {"ProjectName": "fraud"})["Reason"].startswith(
+            "ProjectRenamed: "
+        )
+        check.answers("Update", CHECK_ID, TRUSTED)
+
+
+class TestGuardCreate:
+    def test_it_only_begins(self, ask: Asking, studio: Studio) -> None:
+        assert ask.answers("Create", None, CHURN)["PhysicalResourceId"] == OWN_ID
+        assert studio.calls == []
 
 
 class TestUpdate:
@@ -193,10 +247,12 @@ class TestDelete:
         studio.fails["DescribeDomain"] = [AwsError("ResourceNotFound")]
         ask.answers("Delete", OWN_ID, CHURN)
 
-    def test_after_a_refused_create_the_other_project_s_users_are_no_reason(self, ask: Asking, studio: Studio) -> None:
+    def test_after_a_refused_create_the_other_project_s_users_are_no_reason(
+        self, ask: Asking, check: Asking, studio: Studio
+    ) -> None:
         studio.project("churn", "p-2")
         studio.user("anna-churn", "anna@x.org", "churn")
-        failed = ask.fails("Create", None, CHURN)
+        failed = check.fails("Create", None, CHURN)
         ask.answers("Delete", failed["PhysicalResourceId"], CHURN)
         assert studio.called("ListUserProfiles") == 0
 

@@ -189,7 +189,7 @@ class TestDefinition:
     def test_every_task_is_repeated_and_ends_after_the_function(self, name: str) -> None:
         assert STATES[name]["TimeoutSeconds"] > 120
         assert STATES[name]["Retry"][0]["ErrorEquals"] == ["States.ALL"]
-        assert STATES[name]["Retry"][0]["MaxAttempts"] >= 3
+        assert STATES[name]["Retry"][0]["MaxAttempts"] >= 2
 
     def test_what_fails_for_good_is_answered(self) -> None:
         assert STATES["GoOn"]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "GiveUp"}]

@@ -100,7 +100,13 @@ def test_each_seed_holds_its_part(project: Path) -> None:
 
 
 def test_each_framework_is_a_seed_of_its_own(project: Path) -> None:
-    write(project, {"seedcode-repo/xgboost/model_config.yaml": "a: 1\n", "seedcode-repo/drafts/notes.md": "Later.\n"})
+    write(
+        project,
+        {
+            "seedcode-repo/xgboost/model_config.yaml": "preprocess_config: {}\n",
+            "seedcode-repo/drafts/notes.md": "Later.\n",
+        },
+    )
     problems: list[str] = []
     zips = seed_zips(problems, project)
     assert problems == []
@@ -117,6 +123,24 @@ def test_a_framework_that_is_offered_but_not_tracked_is_refused(project: Path) -
     assert problems[0] == (
         "seedcode-repo/xgboost/model_config.yaml is not tracked by git, so no seed holds it: git add seedcode-repo/xgboost"
     )
+
+
+@pytest.mark.parametrize(("config", "told"), [
+    ("preprocess_config: [\n  : x", "is no YAML: while parsing"),
+    ("foo: bar\n", "has no preprocess_config: write the section"),
+    ("just words\n", "has no preprocess_config: write the section"),
+    ("preprocess_config: {entrypoint: preprocess/nope.py}\n", "names preprocess/nope.py in preprocess_config.entrypoint,"),
+])  # fmt: skip
+def test_a_configuration_that_no_project_could_begin_with_is_refused(project: Path, config: str, told: str) -> None:
+    write(project, {"seedcode-repo/sklearn/model_config.yaml": config})
+    problems: list[str] = []
+    seed_zips(problems, project)
+    assert any(told in problem for problem in problems), problems
+
+
+def test_without_git_a_file_with_secrets_stays_out(project: Path) -> None:
+    write(project, {"seedcode-repo/sklearn/.env": "secret=1\n"})
+    assert ".env" not in names(seed_zips([], project)["project-sklearn"])
 
 
 def test_an_empty_file_in_a_framework_is_named_in_each_of_its_seeds(project: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from generators.kit import publishing, rails
 from generators.kit.registry import rendered
+from generators.smproject.questions import RESERVED
 from tools.conditions import created, refused
 
 BODIES = {item.stack.name: item.body for item in rendered()}
@@ -115,7 +116,13 @@ def test_names_that_no_project_has(name: str) -> None:
     assert not re.fullmatch(PROJECT["Parameters"]["SageMakerProjectName"]["AllowedPattern"].rstrip("$"), name)
 
 
-@pytest.mark.parametrize("name", ["platform", "boundary", "infra", "projects"])
+def test_the_function_knows_the_same_names() -> None:
+    text = (publishing.ROOT / "lambdas" / "studio_user" / "guard.py").read_text()
+    said = text.partition("RESERVED = (")[2].partition(")")[0]
+    assert set(re.findall(r'"(\w+)"', said)) == set(RESERVED)
+
+
+@pytest.mark.parametrize("name", RESERVED)
 def test_a_project_never_takes_the_place_of_the_platform(name: str) -> None:
     assert any(
         "choose another name" in sentence

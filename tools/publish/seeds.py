@@ -11,10 +11,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from generators.kit.publishing import ROOT, frameworks, project_seed_key
 from tools.publish.zips import Member, archive
 
 MOST_FILES = 99
+NAMES_FILES = ("entrypoint", "dependencies")  # keys of a section whose value is a file of the repository
 MOST_BYTES = 5_000_000
 
 
@@ -103,7 +106,25 @@ def project_seeds(problems: list[str], files: list[str], root: Path = ROOT) -> l
         found.append(Seed(Path(project_seed_key(framework)).stem, folder))
         if f"{folder}/model_config.yaml" not in files:
             problems.append(f"{folder}/model_config.yaml is not tracked by git, so no seed holds it: git add {folder}")
+        problems += _config_problems(root / folder, f"{folder}/model_config.yaml")
     return found
+
+
+def _config_problems(folder: Path, name: str) -> list[str]:
+    """Tell what keeps a framework's configuration from being the beginning of a project."""
+    try:
+        config = yaml.safe_load((folder / "model_config.yaml").read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return [f"{name} is no YAML: {' '.join(str(error).split())}. Mend it there"]
+    if not isinstance(config, dict) or not isinstance(config.get("preprocess_config"), dict):
+        return [f"{name} has no preprocess_config: write the section, a project begins with it"]
+    sections = [(key, section) for key, section in config.items() if isinstance(section, dict)]
+    named = [(f"{key}.{what}", section[what]) for key, section in sections for what in NAMES_FILES if section.get(what)]
+    return [
+        f"{name} names {path} in {where}, which is not in the folder: write the file, or take the line out"
+        for where, path in named
+        if not (folder / str(path)).is_file()
+    ]
 
 
 def project_files(root: Path = ROOT) -> list[str]:
@@ -155,6 +176,8 @@ def _not_ignored(root: Path) -> list[str]:
 
     def ignored(path: str) -> bool:
         name = path.rsplit("/", 1)[-1]
+        if name.startswith(".env"):  # holds secrets as a rule, and nothing here says that it is meant
+            return True
         return any(fnmatch.fnmatch(path if rule.startswith("/") else name, rule.strip("/")) for rule in patterns)
 
     found = []
