@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from troposphere import AccountId, Condition, GetAtt, If, NoValue, Or, Ref, Split, Sub, Tags
+from troposphere.cloudformation import CustomResource
 from troposphere.codecommit import Repository as CodeRepository
 from troposphere.ecr import Repository as ImageRepository
 from troposphere.iam import ManagedPolicy, Role, RolePolicy
@@ -96,6 +97,7 @@ def role_of(
     bucket: Bucket,
     images: Mapping[str, ImageRepository],
     repository: CodeRepository,
+    after: CustomResource,
 ) -> Role:
     """Add the role of the project's people in Studio and of its jobs.
 
@@ -115,7 +117,8 @@ def role_of(
             ManagedPolicyArns=[*shared, tracking],
             # For the policies that all projects share: a tag without a colon, as policy variables take it.
             Tags=Tags({rails.BUCKET_TAG: Sub(UNIQUE)}),
-        )
+        ),
+        after=[after],
     )
     data = b.when("HasDataBuckets", questions.given(questions.DATA_BUCKETS))
     keys = b.when("HasDataKeys", questions.given(questions.DATA_KEYS))

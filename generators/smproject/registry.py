@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from troposphere import GetAtt, If, NoValue, Sub
+from troposphere.cloudformation import CustomResource
 from troposphere.codecommit import S3, Code, Repository
 from troposphere.kms import Key
 from troposphere.sagemaker import CodeRepository, GitConfig, ModelPackageGroup
@@ -41,12 +42,12 @@ def repository(b: Builder, asked: Asked, project: Project, key: Key) -> Reposito
     return made
 
 
-def models(b: Builder, partners: Partners) -> ModelPackageGroup:
+def models(b: Builder, partners: Partners, after: CustomResource) -> None:
     """Add the model package group. The accounts that models go to may read versions and make models of them, not decide."""
     versions = [arn("sagemaker", f"model-package-group/{UNIQUE}"), arn("sagemaker", f"model-package/{UNIQUE}/*")]
     read = [f"sagemaker:{action}" for action in
             ("CreateModel", "DescribeModelPackage", "DescribeModelPackageGroup", "ListModelPackages")]  # fmt: skip
-    return b.add(
+    b.add(
         ModelPackageGroup(
             "ModelPackageGroup",
             ModelPackageGroupName=Sub(UNIQUE),
@@ -55,6 +56,7 @@ def models(b: Builder, partners: Partners) -> ModelPackageGroup:
                 partners.condition, document(*partners.statements("ModelsFor", read, versions)), NoValue
             ),
         ),
+        after=[after],
         holds_data=True,
         accept={"MLOPS015": KEPT},
     )

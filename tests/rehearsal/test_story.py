@@ -26,6 +26,8 @@ embedded.FOLDER = Path(sys.argv[1])
 embedded.STATE = embedded.FOLDER / "state"
 command.publish("", "us-east-1", "", "", False, False, "")
 """
+# What a project that stands has of everything that its names lead to.
+KINDS = {"bucket", "code", "images", "alias", "facts", "roles"}
 CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
@@ -59,9 +61,9 @@ class Story:
         versions = api.describe_product(Id=number)["ProvisioningArtifacts"]
         return {"ProductId": number, "ProvisioningArtifactId": versions[-1]["Id"]}
 
-    def project(self, who: Session, name: str) -> dict[str, Any]:
+    def project(self, who: Session, name: str, **values: str) -> dict[str, Any]:
         """Make a project from a form of Studio, and wait for it."""
-        given = [{"Key": "CostCenter", "Value": "4711"}]
+        given = [{"Key": key, "Value": value} for key, value in ({"CostCenter": "4711"} | values).items()]
         details = {**self.product(who, "MLOps project"), "ProvisioningParameters": given}
         who.client("sagemaker").create_project(ProjectName=name, ServiceCatalogProvisioningDetails=details)
         return self.settled(who, name)
@@ -75,26 +77,59 @@ class Story:
     def user(self, email: str, project: str, alias: str = "") -> dict[str, Any]:
         """Launch the product for a user, and wait for its record."""
         name = f"{email}-{project}".replace("@", "-at-")
-        values = {"UserEmail": email, "ProjectName": project, "UserAlias": alias}
-        given = [{"Key": key, "Value": value} for key, value in values.items()]
-        launch = {**self.product(self.admin, "Studio user"), "ProvisionedProductName": name}
-        record = self.admin.client("servicecatalog").provision_product(**launch, ProvisioningParameters=given)
-        self.users[name] = ended(self.admin, record["RecordDetail"]["RecordId"])
+        self.users[name] = self.launch("Studio user", name, UserEmail=email, ProjectName=project, UserAlias=alias)
         return self.users[name]
 
-    def end_user(self, name: str) -> dict[str, Any]:
+    def launch(self, product: str, name: str, **values: str) -> dict[str, Any]:
+        """Launch a product from Service Catalog's own console, and wait for its record."""
+        given = [{"Key": key, "Value": value} for key, value in values.items()]
+        launch = {**self.product(self.admin, product), "ProvisionedProductName": name}
+        record = self.admin.client("servicecatalog").provision_product(**launch, ProvisioningParameters=given)
+        return ended(self.admin, record["RecordDetail"]["RecordId"])
+
+    def terminate(self, name: str) -> dict[str, Any]:
         api = self.admin.client("servicecatalog")
         record = api.terminate_provisioned_product(ProvisionedProductName=name)["RecordDetail"]
         return ended(self.admin, record["RecordId"])
 
+    def provisioned(self, project: str) -> dict[str, Any]:
+        """Give the provisioned product behind a project, with its stack's name."""
+        number = self.settled(self.admin, project)["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductId"]
+        told = self.admin.client("servicecatalog").describe_provisioned_product(Id=number)["ProvisionedProductDetail"]
+        return {**told, "StackName": f"SC-{self.outputs['PlatformKeyArn'].split(':')[4]}-{number}"}
+
     def of_project(self, project: str) -> set[str]:
         """Name what the project's stack has."""
-        api, who = self.account.client("cloudformation"), self.admin
-        number = self.settled(who, project)["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductId"]
-        account = self.outputs["PlatformKeyArn"].split(":")[4]
-        pages = api.get_paginator("list_stack_resources").paginate(StackName=f"SC-{account}-{number}")
+        api = self.account.client("cloudformation")
+        pages = api.get_paginator("list_stack_resources").paginate(StackName=self.provisioned(project)["StackName"])
         rows = [row for page in pages for row in page["StackResourceSummaries"]]
         return {row["LogicalResourceId"] for row in rows if row["ResourceStatus"] != "DELETE_COMPLETE"}
+
+    def begun(self, number: str) -> set[str]:
+        """Name what the launch of a provisioned product began to make."""
+        stack = f"SC-{self.outputs['PlatformKeyArn'].split(':')[4]}-{number}"
+        pages = self.account.client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack)
+        rows = [e for page in pages for e in page["StackEvents"] if e["ResourceType"] != "AWS::CloudFormation::Stack"]
+        return {e["LogicalResourceId"] for e in rows if e["ResourceStatus"] == "CREATE_IN_PROGRESS"}
+
+    def held_by(self, project: str, number: str) -> dict[str, list[str]]:
+        """Find what the account has of a project by its names: what a stack says of itself does not count."""
+        unique, client = f"{project}-{number}", self.account.client
+        repositories = [row for row in self.account.resources() if row["type"] == "AWS::CodeCommit::Repository"]
+        pages = client("ssm").get_paginator("get_parameters_by_path")
+        facts = pages.paginate(Path=f"/mlops/projects/{project}", Recursive=True)
+        stands = {
+            "bucket": [b["Name"] for b in client("s3").list_buckets()["Buckets"] if b["Name"] == unique],
+            "code": [r["properties"]["RepositoryName"] for r in repositories
+                     if r["properties"]["RepositoryName"].startswith(unique)],
+            "images": [r["repositoryName"] for r in client("ecr").describe_repositories()["repositories"]
+                       if r["repositoryName"].startswith(unique)],
+            "alias": [a["AliasName"] for a in client("kms").list_aliases()["Aliases"]
+                      if a["AliasName"] == f"alias/{project}"],
+            "facts": [p["Name"] for page in facts for p in page["Parameters"]],
+            "roles": [r["RoleName"] for r in client("iam").list_roles(PathPrefix=f"/mlops/{project}/")["Roles"]],
+        }  # fmt: skip
+        return {kind: names for kind, names in stands.items() if names}
 
 
 def until(told: Callable[[], Any], seconds: float = 120) -> Any:
@@ -114,7 +149,8 @@ def ended(who: Session, record: str) -> dict[str, Any]:
     told = api.describe_record(Id=record)
     outputs = {row["OutputKey"]: row.get("OutputValue", "") for row in told.get("RecordOutputs", [])}
     error = "; ".join(row["Description"] for row in told["RecordDetail"]["RecordErrors"])
-    return {**outputs, "Status": told["RecordDetail"]["Status"], "Error": error}
+    facts = {key: told["RecordDetail"][key] for key in ("ProvisionedProductId", "Status")}
+    return {**outputs, **facts, "Error": error}
 
 
 def stack_ended(account: Emulator, name: str) -> dict[str, Any]:
@@ -173,6 +209,59 @@ def test_admin_makes_projects_from_the_console_and_from_studio(story: Story) -> 
     assert "choose another name" in told["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
 
 
+def test_name_that_lives_and_accounts_nobody_trusts_are_refused_before_anything_is_made(story: Story) -> None:
+    lives = story.settled(story.admin, "churn")["ProjectId"]
+    before = story.held_by("churn", lives)
+    assert set(before) == KINDS
+    given = {"SageMakerProjectName": "churn", "SageMakerProjectId": "p-another", "CostCenter": "4711"}
+    told = story.launch("MLOps project", "churn-again", **given)  # Studio itself would refuse the name
+    assert told["Status"] == "FAILED"
+    assert f"There is a project churn already ({lives}): choose another name" in told["Error"]
+    assert story.held_by("churn", lives) == before
+    assert set(story.held_by("churn", "p-another")) == {"alias", "facts", "roles"}  # those of the first
+    assert story.begun(told["ProvisionedProductId"]) == {"ProjectCheck"}
+    assert story.terminate("churn-again")["Status"] == "SUCCEEDED"
+    assert story.held_by("churn", lives) == before
+    told = story.project(story.admin, "loans", StagingAccountIds="999999999999")
+    assert told["ProjectStatus"] == "CreateFailed"
+    message = told["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductStatusMessage"]
+    assert "StagingAccountIds names 999999999999, which 1-infra does not trust" in message
+    assert "have TrustedAccountIds of 1-infra name them first" in message
+    assert story.begun(story.provisioned("loans")["Id"]) == {"ProjectCheck"}
+    assert story.of_project("loans") == set()
+    assert story.held_by("loans", told["ProjectId"]) == {}
+
+
+def test_launch_that_fails_late_leaves_nothing_and_its_name_works_again(story: Story) -> None:
+    api = story.account.client("ssm")
+    ready = api.get_parameter(Name="/mlops/infra/project-ready-function-arn")["Parameter"]["Value"]
+    role = story.provisioned("churn")["LaunchRoleArn"].rpartition("/")[2]
+    deny = {"Effect": "Deny", "Action": "lambda:InvokeFunction", "Resource": ready}
+    policy = {"RoleName": role, "PolicyName": "no-message"}
+    iam = story.account.client("iam")
+    iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": deny}))
+    told = story.project(story.admin, "scoring")
+    iam.delete_role_policy(**policy)
+    assert told["ProjectStatus"] == "CreateFailed"
+    made = story.provisioned("scoring")
+    record = ended(story.admin, made["LastRecordId"])
+    assert record["Status"] == "FAILED"
+    assert "lambda:InvokeFunction" in record["Error"]
+    stack = story.account.client("cloudformation")
+    assert stack_ended(story.account, made["StackName"])["StackStatus"] == "ROLLBACK_COMPLETE", reasons(story.account)
+    events = stack.describe_stack_events(StackName=made["StackName"])["StackEvents"]
+    rows = {(e["LogicalResourceId"], e["ResourceStatus"]) for e in events}
+    # The bucket went although it had the file of another resource, with its versions.
+    assert {("WorkspaceFiles", "CREATE_COMPLETE"), ("ProjectBucket", "DELETE_COMPLETE")} <= rows
+    assert story.of_project("scoring") == set()
+    assert story.held_by("scoring", told["ProjectId"]) == {}
+    story.admin.client("sagemaker").delete_project(ProjectName="scoring")
+    assert story.settled(story.admin, "scoring")["ProjectStatus"] == "DeleteCompleted"
+    told = story.project(story.admin, "scoring")
+    assert told["ProjectStatus"] == "CreateCompleted", told["ServiceCatalogProvisionedProductDetails"]
+    assert set(story.held_by("scoring", told["ProjectId"])) == KINDS
+
+
 def test_users_get_names_of_their_own(story: Story) -> None:
     anna, ben = story.user("anna@example.com", "churn"), story.user("ben@example.com", "churn")
     assert (anna["Status"], anna["UserProfileName"]) == ("SUCCEEDED", "anna-churn"), anna
@@ -182,7 +271,7 @@ def test_users_get_names_of_their_own(story: Story) -> None:
     assert namesake["Status"] == "FAILED"
     assert "anna@example.com" in namesake["Error"]
     assert "UserAlias" in namesake["Error"]
-    assert story.end_user("anna-at-other.example-churn")["Status"] == "SUCCEEDED"
+    assert story.terminate("anna-at-other.example-churn")["Status"] == "SUCCEEDED"
     other = story.user("anna@other.example", "churn", alias="anna2")
     assert other["UserProfileName"] == "anna2-churn"
     api = story.account.client("sagemaker")
@@ -277,13 +366,13 @@ def test_app_that_will_not_end_is_named_and_deleting_again_goes_on(story: Story)
     app = api.describe_app(DomainId=story.domain, SpaceName="anna-lab", AppType="JupyterLab", AppName="default")
     story.account.hold(app["AppArn"])
     name = "anna-at-example.com-churn"
-    told = story.end_user(name)
+    told = story.terminate(name)
     assert told["Status"] == "FAILED"
     assert "default" in told["Error"]
     assert "anna-lab" in told["Error"]
     api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
     story.account.hold(app["AppArn"], is_held=False)
-    assert story.end_user(name)["Status"] == "SUCCEEDED"
+    assert story.terminate(name)["Status"] == "SUCCEEDED"
     assert api.list_spaces(DomainIdEquals=story.domain)["Spaces"] == []
     with pytest.raises(ClientError, match="ResourceNotFound"):
         api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
@@ -305,11 +394,12 @@ def test_everything_goes_in_the_right_order(story: Story) -> None:
         AccessLevelFilter={"Key": "Account", "Value": "self"}
     )["ProvisionedProducts"]
     for user in [row["Name"] for row in living if row["Name"] in story.users]:
-        assert story.end_user(user)["Status"] == "SUCCEEDED", user
+        assert story.terminate(user)["Status"] == "SUCCEEDED", user
     with refused("servicecatalog:TerminateProvisionedProduct"):  # what another role launched
         story.admin.client("sagemaker").delete_project(ProjectName="fraud")
     studio = story.account.studio(story.admin, story.domain, "ds-admin")
-    for project, who in (("churn", story.admin), ("fraud", studio), ("platform", story.admin)):
+    by_admin = ("churn", "platform", "loans", "scoring")
+    for project, who in (("fraud", studio), *((name, story.admin) for name in by_admin)):
         who.client("sagemaker").delete_project(ProjectName=project)
         told = story.settled(who, project)
         assert told["ProjectStatus"] == "DeleteCompleted", told["ServiceCatalogProvisionedProductDetails"]

@@ -90,6 +90,11 @@ def test_the_guard_goes_first() -> None:
     assert needed == set(PROJECT["Resources"]) - {"ProjectGuard"}, "this would be deleted while the guard still asks"
 
 
+def test_a_project_is_checked_before_anything_is_made() -> None:
+    made = set(PROJECT["Resources"]) - {"ProjectCheck"}
+    assert [name for name in sorted(made) if "ProjectCheck" not in before(PROJECT, name)] == []
+
+
 def test_a_users_apps_end_before_the_profile_goes() -> None:
     assert "UserProfile" in before(USER, "UserCleanUp")
     assert "UserName" in before(USER, "UserProfile")
