@@ -87,6 +87,18 @@ class Story:
         record = self.admin.client("servicecatalog").provision_product(**launch, ProvisioningParameters=given)
         return ended(self.admin, record["RecordDetail"]["RecordId"])
 
+    def update(self, name: str, **values: str) -> dict[str, Any]:
+        """Change what was launched; what isn't given stays."""
+        kept = ("UserEmail", "ProjectName", "UserAlias", "SpaceSizeInGb")
+        given = [
+            {"Key": key, "Value": values[key]} if key in values else {"Key": key, "UsePreviousValue": True}
+            for key in kept
+        ]
+        api = self.admin.client("servicecatalog")
+        change = {**self.product(self.admin, "Studio user"), "ProvisionedProductName": name}
+        record = api.update_provisioned_product(**change, ProvisioningParameters=given)["RecordDetail"]
+        return ended(self.admin, record["RecordId"])
+
     def terminate(self, name: str) -> dict[str, Any]:
         api = self.admin.client("servicecatalog")
         record = api.terminate_provisioned_product(ProvisionedProductName=name)["RecordDetail"]
@@ -280,6 +292,21 @@ def test_users_get_names_of_their_own(story: Story) -> None:
     api.delete_user_profile(DomainId=story.domain, UserProfileName="Carl-churn")
     assert "no project" in story.user("dora@example.com", "nowhere")["Error"]
     api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
+
+
+def test_user_can_get_larger_spaces_and_never_another_person(story: Story) -> None:
+    name, api = "anna-at-example.com-churn", story.account.client("sagemaker")
+    assert story.update(name, SpaceSizeInGb="20")["Status"] == "SUCCEEDED"
+    too_large = story.update(name, SpaceSizeInGb="600")
+    assert "1-infra allows 50" in too_large["Error"]
+    other = story.update(name, UserEmail="eve@example.com")
+    assert "delete this user and launch a new one" in other["Error"]
+    profile = api.describe_user_profile(DomainId=story.domain, UserProfileName="anna-churn")
+    sizes = profile["UserSettings"]["SpaceStorageSettings"]["DefaultEbsStorageSettings"]
+    assert sizes["DefaultEbsVolumeSizeInGb"] == 20
+    tags = {tag["Key"]: tag["Value"] for tag in api.list_tags(ResourceArn=profile["UserProfileArn"])["Tags"]}
+    assert tags["mlops:owner"] == "anna@example.com"
+    assert "eve-churn" not in {p["UserProfileName"] for p in api.list_user_profiles()["UserProfiles"]}
 
 
 def space(domain: str, name: str, owner: str) -> dict[str, Any]:
