@@ -104,8 +104,8 @@ def role_of(
     What all projects share stands in policies of 1-infra; what is the project's own stands here. A role has room for 10,240
     characters of inline policies: what it may do stands in managed ones, and what depends on answers is inline."""
     shared = [b.consume(contract) for contract in SHARED]
-    platform = b.when("HasOwnTracking", questions.given(questions.OWN_TRACKING))
-    tracking = If(platform, NoValue, b.consume(contracts.PROJECT_TRACKING_POLICY_ARN))
+    own = b.when("HasOwnTracking", questions.given(questions.OWN_TRACKING))
+    tracking = If(own, NoValue, b.consume(contracts.PROJECT_TRACKING_POLICY_ARN))
     runs_as = b.add(
         role(
             "ProjectRole",
