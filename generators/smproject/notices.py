@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from troposphere import And, Equals, GetAtt, If, Not, NoValue, Ref, Sub
 from troposphere.cloudformation import CustomResource
 from troposphere.cloudformation import Stack as NestedStack
@@ -55,38 +57,29 @@ def check(b: Builder, asked: Asked, project: Project) -> CustomResource:
         questions.PRODUCTION_ACCOUNTS,
         questions.PRODUCTION_UNITS,
     )
-    return b.add(
-        CustomResource(
-            "ProjectCheck",
-            ServiceToken=b.consume(contracts.STUDIO_USER_FUNCTION_ARN),
-            ServiceTimeout=180,
-            Action="check",
-            DomainId=project.domain,
-            ProjectName=project.name,
-            ProjectId=Ref(questions.ID.name),
-            TrustedAccounts=asked.trusted,
-            OrganizationId=b.consume(contracts.ORGANIZATION_ID),
-            **{question.name: asked[question] for question in targets},
-        )
-    )
+    given: dict[str, Any] = {question.name: asked[question] for question in targets}
+    given |= {"TrustedAccounts": asked.trusted, "OrganizationId": b.consume(contracts.ORGANIZATION_ID)}
+    return b.add(_asks(b, project, "ProjectCheck", "check", **given))
 
 
 def guard(b: Builder, project: Project) -> None:
     """Refuse to delete the project while it has users. It is made after every other resource: CloudFormation deletes what the
     guard does not depend on while it is still asking."""
     everything, maybe = _made(b)
-    b.add(
-        CustomResource(
-            "ProjectGuard",
-            ServiceToken=b.consume(contracts.STUDIO_USER_FUNCTION_ARN),
-            ServiceTimeout=180,
-            Action="guard",
-            DomainId=project.domain,
-            ProjectName=project.name,
-            ProjectId=Ref(questions.ID.name),
-            After=maybe,
-        ),
-        after=everything,
+    b.add(_asks(b, project, "ProjectGuard", "guard", After=maybe), after=everything)
+
+
+def _asks(b: Builder, project: Project, name: str, action: str, **more: Any) -> CustomResource:
+    """Make a question to the function that knows Studio's users and the projects that live."""
+    return CustomResource(
+        name,
+        ServiceToken=b.consume(contracts.STUDIO_USER_FUNCTION_ARN),
+        ServiceTimeout=180,
+        Action=action,
+        DomainId=project.domain,
+        ProjectName=project.name,
+        ProjectId=Ref(questions.ID.name),
+        **more,
     )
 
 
