@@ -6,6 +6,7 @@ its card is a product here."""
 from __future__ import annotations
 
 from troposphere import GetAtt, Ref, Sub, Tags
+from troposphere.iam import ManagedPolicy
 from troposphere.servicecatalog import (
     CloudFormationProduct,
     Info,
@@ -20,7 +21,7 @@ from troposphere.servicecatalog import (
 
 from generators.kit import parameters, publishing, registry
 from generators.kit.builder import Builder
-from generators.kit.iam import role
+from generators.kit.iam import PLATFORM_PATH, document, role
 from generators.kit.launching import Given, common, trusted
 from generators.kit.parameters import Question
 from generators.kit.stack import Product, Stack, Trial
@@ -119,6 +120,15 @@ def _product(b: Builder, given: Given, portfolio: Portfolio, option: TagOption, 
             **({"Tags": Tags({"sagemaker:studio-visibility": "true"})} if product.in_studio else {}),
         ),
     )
+    more = []
+    if product.also:
+        description = f"More of what a launch of the product {product.title} may do"
+        policy = document(*product.also(given))
+        more = [
+            b.add(
+                ManagedPolicy(f"{name}LaunchPolicy", Description=description, Path=PLATFORM_PATH, PolicyDocument=policy)
+            )
+        ]
     runs_as = b.add(
         role(
             product.role,
@@ -126,6 +136,7 @@ def _product(b: Builder, given: Given, portfolio: Portfolio, option: TagOption, 
             trusted(),
             [*common(), *product.may(given)],
             given["PermissionsBoundaryArn"],
+            **({"ManagedPolicyArns": [Ref(policy) for policy in more]} if more else {}),
         ),
         accept=product.accept,
     )

@@ -110,6 +110,7 @@ def build(b: Builder) -> None:
     )
     _policy(b, contracts.PROJECT_TRACKING_POLICY_ARN, "Use of the platform's experiment tracking", _tracking(asked),
             {"MLOPS010": f"UseMlflow: {rails.MLFLOW_REASON}"})  # fmt: skip
+    _policy(b, contracts.PROJECT_BUILDS_POLICY_ARN, "What every project's builds take from the account", _builds(asked))
     _studio_user(b, around, asked["TopicArn"])
     _release_files(b, around)
     _project_ready(b, around, asked["TopicArn"])
@@ -130,8 +131,8 @@ def _policy(
     b.publish(contract, Ref(made))
 
 
-def _studio(asked: dict[str, Ref]) -> list[Any]:
-    packages = [
+def _packages() -> list[If]:
+    statements = [
         allow("PackageIndexToken", "codeartifact:GetAuthorizationToken", arn("codeartifact", "domain/${PypiDomainName}")),
         allow("PackageIndex", ["codeartifact:GetRepositoryEndpoint", "codeartifact:ReadFromRepository"],
               arn("codeartifact", "repository/${PypiDomainName}/${PypiRepositoryName}")),
@@ -139,32 +140,64 @@ def _studio(asked: dict[str, Ref]) -> list[Any]:
         allow("PackageIndexBearer", "sts:GetServiceBearerToken", "*",
               {"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}}),
     ]  # fmt: skip
+    return [If("HasPackageIndex", statement, NoValue) for statement in statements]
+
+
+def _images() -> list[Any]:
+    return [
+        # Which accounts' images pass is for the endpoint policy to say, and for the registries' own.
+        allow("SignInToRegistries", "ecr:GetAuthorizationToken", "*"),
+        allow("ImagesOfAws", rails.PULL, Sub("arn:${AWS::Partition}:ecr:${AWS::Region}:*:repository/*"),
+              {"StringNotEquals": {"aws:ResourceAccount": AccountId}}),
+    ]  # fmt: skip
+
+
+def _interfaces(asked: dict[str, Ref]) -> list[Any]:
+    """Let the role's jobs or builds take their place in the VPC: the platform's subnets, with its group for them."""
+    return [
+        allow("SeeTheNetwork", rails.SEE_NETWORK, "*"),
+        allow("NewInterfaces", "ec2:CreateNetworkInterface", arn("ec2", "network-interface/*")),
+        allow("InterfacesInOurSubnets", "ec2:CreateNetworkInterface", arn("ec2", "subnet/*"),
+              {"StringEquals": {"ec2:SubnetID": Split(",", asked["SubnetIds"])}}),
+        allow("InterfacesInTheGroup", "ec2:CreateNetworkInterface", arn("ec2", "security-group/${ComputeSecurityGroupId}")),
+    ]  # fmt: skip
+
+
+def _builds(asked: dict[str, Ref]) -> list[Any]:
+    place = {"ArnEquals": {"ec2:Vpc": arn("ec2", "vpc/${VpcId}")}}
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/auth-and-access-control-iam-identity-based-access-control.html
+    # (Allow CodeBuild access to AWS services required to create a VPC network interface)
+    to_codebuild = {"StringEquals": {"ec2:AuthorizedService": "codebuild.amazonaws.com"}, **place}
+    return [
+        *_packages(),
+        *_images(),
+        *_interfaces(asked),
+        allow("Interfaces", "ec2:DeleteNetworkInterface", arn("ec2", "network-interface/*"), place),
+        allow("InterfacesForCodeBuild", "ec2:CreateNetworkInterfacePermission", arn("ec2", "network-interface/*"),
+              to_codebuild),
+    ]  # fmt: skip
+
+
+def _studio(asked: dict[str, Ref]) -> list[Any]:
     return [
         *studio_statements(DOMAIN, asked["PlatformKeyArn"]),
         If("HasStudioCidr", only_from(asked["StudioAccessCidr"]), NoValue),
         If("HasStudioCidr", only_through(Split(",", asked["StudioAccessVpcIds"])), NoValue),
         allow("SeeJobsAndModels", rails.LISTS, "*"),
         allow("ReadFacts", ["ssm:GetParameter", "ssm:GetParameters"], arn("ssm", "parameter/mlops/infra/*")),
-        *(If("HasPackageIndex", statement, NoValue) for statement in packages),
+        *_packages(),
     ]
 
 
 def _jobs(asked: dict[str, Ref]) -> list[Any]:
     place = {"ArnEquals": {"ec2:Vpc": arn("ec2", "vpc/${VpcId}")}}
     return [
-        # Which accounts' images pass is for the endpoint policy to say, and for the registries' own.
-        allow("SignInToRegistries", "ecr:GetAuthorizationToken", "*"),
-        allow("ImagesOfAws", rails.PULL, Sub("arn:${AWS::Partition}:ecr:${AWS::Region}:*:repository/*"),
-              {"StringNotEquals": {"aws:ResourceAccount": AccountId}}),
+        *_images(),
         # A job in the VPC takes its interfaces in the name of its role:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
-        allow("SeeTheNetwork", rails.SEE_NETWORK, "*"),
-        allow("NewInterfaces", "ec2:CreateNetworkInterface", arn("ec2", "network-interface/*")),
+        *_interfaces(asked),
         allow("Interfaces", ["ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
                              "ec2:DeleteNetworkInterfacePermission"], arn("ec2", "network-interface/*"), place),
-        allow("InterfacesInOurSubnets", "ec2:CreateNetworkInterface", arn("ec2", "subnet/*"),
-              {"StringEquals": {"ec2:SubnetID": Split(",", asked["SubnetIds"])}}),
-        allow("InterfacesInTheGroup", "ec2:CreateNetworkInterface", arn("ec2", "security-group/${ComputeSecurityGroupId}")),
         # Streams of jobs are for the project's own policy; those of Studio's apps are called after domain and space.
         allow("LogGroups", ["logs:CreateLogGroup", "logs:DescribeLogStreams"], arn("logs", "log-group:/aws/sagemaker/*")),
         allow("WriteAppLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], arn("logs", "log-group:/aws/sagemaker/studio:*")),

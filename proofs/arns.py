@@ -14,7 +14,9 @@ from typing import Any
 ARNS = {
     "AWS::Budgets::Budget": "arn:{partition}:budgets::{account}:budget/{name}",
     "AWS::CloudFormation::Stack": "arn:{partition}:cloudformation:{region}:{account}:stack/{name}/{uuid}",
+    "AWS::CodeBuild::Project": "arn:{partition}:codebuild:{region}:{account}:project/{name}",
     "AWS::CodeCommit::Repository": "arn:{partition}:codecommit:{region}:{account}:{name}",
+    "AWS::CodePipeline::Pipeline": "arn:{partition}:codepipeline:{region}:{account}:{name}",
     "AWS::ECR::Repository": "arn:{partition}:ecr:{region}:{account}:repository/{name}",
     "AWS::IAM::ManagedPolicy": "arn:{partition}:iam::{account}:policy{Path}{name}",
     "AWS::IAM::Role": "arn:{partition}:iam::{account}:role{Path}{name}",
@@ -49,7 +51,9 @@ REFS = {
 # Types whose own property holds the name; others are named as CloudFormation names them.
 NAMES = {
     "AWS::Budgets::Budget": ("Budget", "BudgetName"),
+    "AWS::CodeBuild::Project": ("Name",),
     "AWS::CodeCommit::Repository": ("RepositoryName",),
+    "AWS::CodePipeline::Pipeline": ("Name",),
     "AWS::ECR::Repository": ("RepositoryName",),
     "AWS::IAM::ManagedPolicy": ("ManagedPolicyName",),
     "AWS::IAM::Role": ("RoleName",),

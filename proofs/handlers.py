@@ -49,6 +49,7 @@ def _when(*properties: str, source: str = "") -> When:
 
 
 _METADATA = _when("MetadataConfiguration", "MetadataTableConfiguration")
+_DELIVERY = _when("DataProtectionPolicy", "LogGroupClass=DELIVERY")
 _SSO = _when("SingleSignOnUserIdentifier", "SingleSignOnUserValue")
 _IMAGES = _when(
     "UserSettings/JupyterServerAppSettings", "UserSettings/JupyterLabAppSettings/CustomImages",
@@ -71,6 +72,13 @@ CALLED_FOR: Mapping[str, Mapping[str, When]] = {
         "codecommit:UpdateRepositoryEncryptionKey": _when("KmsKeyId"),
         "s3:GetObject": _when("Code/S3"),
         "s3:GetObjectVersion": _when("Code/S3"),
+    },
+    "AWS::CodePipeline::Pipeline": {
+        "codepipeline:DisableStageTransition": _when("DisableInboundStageTransitions"),
+        # Taken out of the template, a closed transition is opened again.
+        "codepipeline:EnableStageTransition": _when("DisableInboundStageTransitions"),
+        "codepipeline:StartPipelineExecution": _when("RestartExecutionOnUpdate"),
+        "codestar-connections:PassConnection": _when("Triggers"),
     },
     "AWS::ECR::Repository": {
         "ecr:DeleteLifecyclePolicy": _when("LifecyclePolicy"),
@@ -105,6 +113,22 @@ CALLED_FOR: Mapping[str, Mapping[str, When]] = {
         "kms:EnableKey": _when("Enabled"),
         "kms:EnableKeyRotation": _when("EnableKeyRotation"),
         "kms:UpdateKeyDescription": _when("Description"),
+    },
+    "AWS::Logs::LogGroup": {
+        "firehose:TagDeliveryStream": _DELIVERY,
+        "logs:AssociateKmsKey": _when("KmsKeyId"),
+        "logs:CreateLogDelivery": _DELIVERY,
+        "logs:DeleteDataProtectionPolicy": _when("DataProtectionPolicy"),
+        "logs:DeleteIndexPolicy": _when("FieldIndexPolicies"),
+        "logs:DeleteResourcePolicy": _when("ResourcePolicyDocument"),
+        "logs:DeleteRetentionPolicy": _when("RetentionInDays"),
+        "logs:DisassociateKmsKey": _when("KmsKeyId"),
+        "logs:PutBearerTokenAuthentication": _when("BearerTokenAuthenticationEnabled"),
+        "logs:PutDataProtectionPolicy": _when("DataProtectionPolicy"),
+        "logs:PutIndexPolicy": _when("FieldIndexPolicies"),
+        "logs:PutLogGroupDeletionProtection": _when("DeletionProtectionEnabled"),
+        "logs:PutResourcePolicy": _when("ResourcePolicyDocument"),
+        "logs:PutRetentionPolicy": _when("RetentionInDays"),
     },
     "AWS::S3::Bucket": {
         "iam:PassRole": _when("ReplicationConfiguration"),
@@ -172,8 +196,10 @@ CALLED_FOR: Mapping[str, Mapping[str, When]] = {
 # https://docs.aws.amazon.com/servicecatalog/latest/adminguide/autotags.html
 TAGGING = frozenset({
     "budgets:TagResource", "budgets:UntagResource", "cloudformation:TagResource", "cloudformation:UntagResource",
-    "codecommit:TagResource", "codecommit:UntagResource", "ecr:TagResource", "ecr:UntagResource", "iam:TagRole",
-    "iam:UntagRole", "kms:TagResource", "kms:UntagResource", "s3:PutBucketTagging", "s3:TagResource", "s3:UntagResource",
+    "codecommit:TagResource", "codecommit:UntagResource", "codepipeline:TagResource", "codepipeline:UntagResource",
+    "ecr:TagResource", "ecr:UntagResource", "iam:TagRole",
+    "iam:UntagRole", "kms:TagResource", "kms:UntagResource", "logs:TagResource", "logs:UntagResource",
+    "s3:PutBucketTagging", "s3:TagResource", "s3:UntagResource",
     "sagemaker:AddTags", "sagemaker:DeleteTags", "sns:TagResource", "sns:UntagResource", "ssm:AddTagsToResource",
     "ssm:RemoveTagsFromResource",
 })  # fmt: skip

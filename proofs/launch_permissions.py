@@ -226,7 +226,7 @@ def _of(resource: Resource, account: Account, held: Library) -> Iterator[Need | 
     for line in supplement.of_resource(resource):
         for found in context.of_request(resource, line.action, line.arn, "create", account):
             yield Need(*place, line.action, line.arn, {**found, **line.context}, line.source, False)
-    if resource.is_custom:
+    if resource.is_custom or resource.type in supplement.WITHOUT_HANDLERS:
         return
     schema = held.registry.get(resource.stack.world.place.region, resource.type)
     if schema is None or not schema.document.get("handlers"):

@@ -61,8 +61,24 @@ def of_references(stack: Stack) -> Iterator[Line]:
             yield Line("ssm:GetParameters", place.arn("ssm", f"parameter/{stack.given(name).lstrip('/')}"), typed)
 
 
+# Types whose schemas have no handlers: what CloudFormation calls for them, by the type's own operations, and the role that they
+# pass on. https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
+WITHOUT_HANDLERS = {
+    "AWS::CodeBuild::Project": (
+        ("codebuild:BatchGetProjects", "codebuild:CreateProject", "codebuild:DeleteProject", "codebuild:UpdateProject"),
+        "ServiceRole",
+    )
+}  # fmt: skip
+
+
 def of_resource(resource: Resource) -> Iterator[Line]:
-    """Give what a resource needs beside its handlers."""
+    """Give what a resource needs beside its handlers, or in their place."""
+    if resource.type in WITHOUT_HANDLERS:
+        actions, passed = WITHOUT_HANDLERS[resource.type]
+        page = f"{DOCS}/codebuild/latest/userguide/auth-and-access-control-permissions-reference.html"
+        for action in actions:
+            yield Line(action, str(resource.arn), page)
+        yield Line("iam:PassRole", str(resource.properties[passed]), page)
     if resource.is_custom:
         token = str(resource.properties["ServiceToken"])
         yield Line(

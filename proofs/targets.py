@@ -120,10 +120,19 @@ def _carriers(resource: Resource, account: Account) -> list[str]:
     return [role_arn(name, account, resource) for name in resource.properties.get("Roles", ())]
 
 
+def _closed_stages(resource: Resource, account: Account) -> list[str]:
+    # https://docs.aws.amazon.com/codepipeline/latest/userguide/permissions-reference.html: arn:...:PIPELINE/STAGE
+    closed = resource.properties["DisableInboundStageTransitions"]
+    return [f"{resource.arn}/{stage['StageName']}" for stage in closed]
+
+
 # By type and pattern of actions, first match: what else than the resource itself.
 TARGETS: Mapping[tuple[str, str], Target] = {
+    ("AWS::CodeBuild::Project", r"iam:\w+"): _arn_at("ServiceRole"),
     ("AWS::CodeCommit::Repository", r"kms:\w+"): _key_at("KmsKeyId"),
     ("AWS::CodeCommit::Repository", r"s3:\w+"): _code,
+    ("AWS::CodePipeline::Pipeline", r"codepipeline:(Dis|En)ableStageTransition"): _closed_stages,
+    ("AWS::CodePipeline::Pipeline", r"iam:\w+"): _arn_at("RoleArn"),
     ("AWS::ECR::Repository", r"kms:\w+"): _key_at("EncryptionConfiguration/KmsKey"),
     ("AWS::IAM::ManagedPolicy", r"iam:(At|De)tachRolePolicy"): _carriers,
     ("AWS::IAM::RolePolicy", r"iam:\w+"): _named_role,
@@ -134,4 +143,8 @@ TARGETS: Mapping[tuple[str, str], Target] = {
     ("AWS::SageMaker::UserProfile", r"iam:PassRole"): _arn_at("UserSettings/ExecutionRole"),
 }
 # Whom a role is passed to.
-PASSED_TO = {"AWS::SageMaker::UserProfile": "sagemaker.amazonaws.com"}
+PASSED_TO = {
+    "AWS::CodeBuild::Project": "codebuild.amazonaws.com",
+    "AWS::CodePipeline::Pipeline": "codepipeline.amazonaws.com",
+    "AWS::SageMaker::UserProfile": "sagemaker.amazonaws.com",
+}

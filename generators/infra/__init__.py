@@ -52,6 +52,7 @@ def build(b: Builder) -> None:
     net = network.build(b, asked, keys, boundary, around)
     index = packages.build(b, asked, keys)
     repositories_ = repositories.build(b, keys)
+    repositories.versions(b, keys, around, repositories_)
     home = studio.build(b, asked, keys, boundary, net)
     people = access.personas(b, asked, keys, boundary, net, home, repositories_)
     tracked = tracking.build(b, asked, store, boundary, keys)

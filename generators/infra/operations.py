@@ -121,8 +121,14 @@ def _routing(b: Builder, around: Surroundings, failures: Queue) -> list[Rule]:
         "Starts the pipeline of the project that an event is about, once",
         [
             allow("ReadProjects", "ssm:GetParameter", arn("ssm", "parameter/mlops/projects/*")),
-            allow("StartPipelines", "codepipeline:StartPipelineExecution",
-                  [arn("codepipeline", f"*-{stage}") for stage in ("build", "deploy")]),
+            allow("StartPipelines", ["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions",
+                                     "codepipeline:StartPipelineExecution", "codepipeline:StopPipelineExecution"],
+                  [arn("codepipeline", f"*-{name}") for name in ("build", "deploy")]),
+            # A pipeline is made with its second stage closed, and opened by what first starts it. CodePipeline's own page asks
+            # for the pipeline, the list of actions for the stage:
+            # https://docs.aws.amazon.com/codepipeline/latest/userguide/permissions-reference.html
+            allow("OpenPipelines", "codepipeline:EnableStageTransition",
+                  [arn("codepipeline", f"*-{name}{stages}") for name in ("build", "deploy") for stages in ("", "/*")]),
             allow("OnceForEachEvent", ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
                   GetAtt(seen, "Arn")),
             allow("EncryptEvents", KEY_USE, around.key_arn, via("dynamodb")),

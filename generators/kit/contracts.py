@@ -55,6 +55,9 @@ PROJECT_REACH_POLICY_ARN = infra(
 PROJECT_TRACKING_POLICY_ARN = infra(
     "ProjectTrackingPolicyArn", "Policy for the use of the platform's experiment tracking."
 )
+PROJECT_BUILDS_POLICY_ARN = infra(
+    "ProjectBuildsPolicyArn", "Policy with what every project's builds take from the account."
+)
 STUDIO_USER_FUNCTION_ARN = infra(
     "StudioUserFunctionArn", "Function that names Studio users and ends what they left running."
 )

@@ -49,6 +49,11 @@ def project_seed_key(framework: str) -> str:
     return seed_key(f"project-{framework}")
 
 
+def schema_key(name: str) -> str:
+    """Give the key of a JSON Schema, below the release prefix."""
+    return f"schemas/{name}"
+
+
 def workspace_key(name: str) -> str:
     """Give the key of a file of workspace/, below the release prefix."""
     return f"workspace/{name}"

@@ -29,12 +29,14 @@ class Trial:
 class Product:
     """How a person launches the template from Service Catalog. `title` is the product's name there; `in_studio` shows it among
     Studio's project templates; `may(given)` gives the statements of its launch role, where `given` names the catalogue's
-    parameters, and `accept` what linters find in it that is right."""
+    parameters, `also(given)` those that stand in a managed policy, since a role has room for 10,240 characters of inline ones,
+    and `accept` what linters find in it that is right."""
 
     title: str
     description: str
     role: str
     may: Callable[[Any], list[Any]]
+    also: Callable[[Any], list[Any]] | None = None
     in_studio: bool = False
     accept: Mapping[str, str] | None = None
 

@@ -7,20 +7,32 @@ from __future__ import annotations
 
 from generators.kit.builder import Builder
 from generators.kit.stack import Product, Stack, Trial
-from generators.smproject import access, encryption, launching, notices, questions, registry, storage, workspace
+from generators.smproject import (
+    access,
+    builds,
+    encryption,
+    launching,
+    notices,
+    pipelines,
+    questions,
+    registry,
+    storage,
+    workspace,
+)
 
 STACK = Stack(
     name="2-smproject",
     title="MLOps project",
-    summary="key, bucket, repositories, role and model registry of one team, apart from every other",
+    summary="key, bucket, repositories, roles, model registry and build pipeline of one team, apart from every other",
     account="data-science",
     groups=questions.GROUPS,
     needs=("1-infra",),
     product=Product(
         title="MLOps project",
-        description="A SageMaker project with its own key, bucket, repositories, role and model registry",
+        description="A SageMaker project with its own key, bucket, repositories, roles, model registry and build pipeline",
         role="ProjectLaunchRole",
         may=launching.statements,
+        also=launching.more,
         in_studio=True,
         accept=launching.ACCEPTED,
     ),
@@ -45,7 +57,9 @@ def build(b: Builder) -> None:
     registry.models(b, shared, after=checked)
     runs_as = access.role_of(b, asked, project, key, bucket, images, code, after=checked)
     topic = notices.topic(b, key)
-    workspace.settings(b, asked, project, key, bucket, images, code, runs_as, topic)
+    settings = workspace.settings(b, asked, project, key, bucket, images, code, runs_as, topic)
+    builders = builds.build(b, asked, key, bucket, images, runs_as, settings)
+    pipelines.build(b, key, bucket, code, builders)
     workspace.start_script(b, project, key, bucket)
     notices.budget(b, asked, project, topic)
     notices.ready(b, asked, project, code, topic)

@@ -36,6 +36,10 @@ SHARED = (contracts.PROJECT_STUDIO_POLICY_ARN, contracts.PROJECT_JOBS_POLICY_ARN
           contracts.PROJECT_REACH_POLICY_ARN)  # fmt: skip
 # What only the platform, the build or the deploy pipeline may write: what runs a project's code may not change what deploys it.
 CLOSED = ("workspace", "build", "deploy", "capture")
+# What pipelines hand from stage to stage: PIPELINE/Pipe.../RANDOM, whatever CodePipeline makes of the pipeline's name.
+ARTIFACTS = "*/Pipe*/"
+BUILD_LOGS = f"/mlops/projects/{UNIQUE}/builds"
+OWN_PIPELINE = [arn("sagemaker", f"pipeline/{UNIQUE}"), arn("sagemaker", f"pipeline/{UNIQUE}/execution/*")]
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,8 @@ def _store(key: Key, bucket: Bucket) -> list[Statement]:
         allow("SeeOwnBucket", ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], GetAtt(bucket, "Arn")),
         allow("OwnObjects", ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion",
                              "s3:ListMultipartUploadParts", "s3:PutObject"], objects(bucket)),
-        deny("ClosedPlaces", ["s3:DeleteObject", "s3:PutObject"], [objects(bucket, f"{place}/") for place in CLOSED]),
+        deny("ClosedPlaces", ["s3:DeleteObject", "s3:PutObject"],
+             [*(objects(bucket, f"{place}/") for place in CLOSED), objects(bucket, ARTIFACTS)]),
         allow("OwnKey", KEY_USE, GetAtt(key, "Arn")),
         allow("GrantsForJobs", "kms:CreateGrant", GetAtt(key, "Arn"), {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
         allow("OwnFacts", ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"],
@@ -183,13 +188,18 @@ def _code(repository: CodeRepository, images: Mapping[str, ImageRepository]) -> 
         allow("OwnRepository", [*code.READ, *code.WRITE], GetAtt(repository, "Arn")),
         allow("OwnImages", [*rails.PULL, "ecr:DescribeImages", "ecr:ListImages"],
               [GetAtt(image, "Arn") for image in images.values()]),
+        # How a build went, and what its jobs said: from a terminal in Studio, since no persona's role belongs to one project.
+        allow("OwnBuildLogs", ["logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams"],
+              arn("logs", f"log-group:{BUILD_LOGS}*")),
+        allow("OwnBuilds", ["codepipeline:GetPipelineExecution", "codepipeline:GetPipelineState",
+                            "codepipeline:ListActionExecutions", "codepipeline:ListPipelineExecutions"],
+              arn("codepipeline", "${SageMakerProjectName}-build")),
     ]  # fmt: skip
 
 
 def _jobs(runs_as: Role) -> list[Statement]:
     # One for each type: IAM takes no wildcard where an ARN names the type.
     everything = [arn("sagemaker", f"{kind}/{OWN}") for kind in JOBS.values()]
-    pipeline = [arn("sagemaker", f"pipeline/{UNIQUE}"), arn("sagemaker", f"pipeline/{UNIQUE}/execution/*")]
     endpoints = [arn("sagemaker", f"{kind}/${{SageMakerProjectName}}-{stage}")
                  for kind in ("endpoint", "endpoint-config") for stage in ("staging", "prod")]  # fmt: skip
     return [
@@ -204,19 +214,24 @@ def _jobs(runs_as: Role) -> list[Statement]:
                               "sagemaker:ListTags",
                               "sagemaker:RetryPipelineExecution", "sagemaker:StartPipelineExecution",
                               "sagemaker:StopPipelineExecution", "sagemaker:UpdatePipeline",
-                              "sagemaker:UpdatePipelineExecution"], pipeline),
+                              "sagemaker:UpdatePipelineExecution"], OWN_PIPELINE),
         # Tags only together with what they are on, never afterwards: tags are part of the lock.
-        allow("TagsAtCreation", "sagemaker:AddTags", [*everything, pipeline[0]],
+        allow("TagsAtCreation", "sagemaker:AddTags", [*everything, OWN_PIPELINE[0]],
               {"StringLike": {"sagemaker:TaggingAction": "Create*"}}),
         allow("SeeEndpoints", ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"], endpoints),
         allow("TryStaging", "sagemaker:InvokeEndpoint", arn("sagemaker", "endpoint/${SageMakerProjectName}-staging")),
-        allow("RunAsProject", "iam:PassRole", GetAtt(runs_as, "Arn"),
-              {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}),
+        pass_to_jobs(runs_as),
         allow("OwnJobLogs", ["logs:CreateLogStream", "logs:GetLogEvents", "logs:PutLogEvents"],
               arn("logs", f"log-group:/aws/sagemaker/*:log-stream:{OWN}")),
         allow("OwnMetrics", "cloudwatch:PutMetricData", "*",
               {"StringEquals": {"cloudwatch:namespace": Sub("mlops/${SageMakerProjectName}")}}),
     ]  # fmt: skip
+
+
+def pass_to_jobs(runs_as: Role) -> Statement:
+    """Let jobs and pipelines of SageMaker run as the project."""
+    return allow("RunAsProject", "iam:PassRole", GetAtt(runs_as, "Arn"),
+                 {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}})  # fmt: skip
 
 
 def _registry() -> list[Statement]:

@@ -7,9 +7,10 @@ from troposphere.cloudformation import CustomResource
 from troposphere.kms import Alias, Key
 
 from generators.kit.builder import Builder
-from generators.kit.iam import KEY_ADMINISTER, KEY_USE, account_root, allow, document, iam_arn, via
+from generators.kit.iam import KEY_ADMINISTER, KEY_USE, LOG_KEY_USE, account_root, allow, arn, document, iam_arn, via
 from generators.kit.messages import PUBLISHERS
 from generators.smproject.access import Partners
+from generators.smproject.questions import UNIQUE
 
 
 def key(b: Builder, partners: Partners, after: CustomResource) -> Key:
@@ -34,6 +35,10 @@ def key(b: Builder, partners: Partners, after: CustomResource) -> Key:
                 allow("Publishers", ["kms:Decrypt", "kms:GenerateDataKey"], "*",
                       {"StringEquals": {"aws:SourceAccount": AccountId}},
                       Principal={"Service": list(PUBLISHERS)}),
+                allow("LogGroups", LOG_KEY_USE, "*",
+                      {"ArnLike": {"kms:EncryptionContext:aws:logs:arn":
+                                   arn("logs", f"log-group:/mlops/projects/{UNIQUE}/*")}},
+                      Principal={"Service": Sub("logs.${AWS::Region}.${AWS::URLSuffix}")}),
                 *partners.statements("TargetsRead", ["kms:Decrypt", "kms:DescribeKey"], "*", via("s3", "ecr", "sagemaker")),
             ),
         ),

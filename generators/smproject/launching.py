@@ -23,12 +23,15 @@ def statements(given: Given) -> list[Any]:
         *_roles(given),
         *_keys(),
         *_storage(),
-        *_code(),
-        *_registry(),
         *_facts(),
         *_messages(given),
         *_budget(given),
     ]
+
+
+def more(given: Given) -> list[Any]:
+    """Give the statements that stand in a managed policy: from the repository to the pipelines."""
+    return [*_code(), *_registry(), *_pipelines()]
 
 
 def _roles(given: Given) -> list[Any]:
@@ -118,6 +121,28 @@ def _registry() -> list[Any]:
               arn("sagemaker", f"model-package-group/{OURS}")),
         allow("TagsOfBoth", ["sagemaker:AddTags", "sagemaker:DeleteTags", "sagemaker:ListTags"],
               [arn("sagemaker", "code-repository/*"), arn("sagemaker", f"model-package-group/{OURS}")]),
+    ]  # fmt: skip
+
+
+def _pipelines() -> list[Any]:
+    builds = [arn("codebuild", f"project/*-{name}") for name in ("build", "image")]
+    pipelines = [arn("codepipeline", "*-build")]
+    return [
+        allow("Builds", [f"codebuild:{verb}" for verb in ("BatchGetProjects", "CreateProject", "DeleteProject", "UpdateProject")],
+              builds),
+        allow("Pipelines", ["codepipeline:CreatePipeline", "codepipeline:DeletePipeline", "codepipeline:GetPipeline",
+                            "codepipeline:GetPipelineState", "codepipeline:ListTagsForResource", "codepipeline:TagResource",
+                            "codepipeline:UntagResource", "codepipeline:UpdatePipeline"], pipelines),
+        allow("ClosedTransitions", ["codepipeline:DisableStageTransition", "codepipeline:EnableStageTransition"],
+              [arn("codepipeline", "*-build/Validate")]),
+        # Only roles under the boundary have such names; what takes them is a build or a pipeline, and nothing else.
+        allow("RolesOfBuildsAndPipelines", "iam:PassRole", iam_arn("role/mlops/*/SC-*"),
+              {"StringEquals": {"iam:PassedToService": ["codebuild.amazonaws.com", "codepipeline.amazonaws.com"]}}),
+        allow("SeeLogGroups", ["logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies"], "*"),
+        allow("LogGroups", ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy",
+                            "logs:DisassociateKmsKey", "logs:GetDataProtectionPolicy", "logs:ListTagsForResource",
+                            "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"],
+              arn("logs", "log-group:/mlops/projects/*")),
     ]  # fmt: skip
 
 

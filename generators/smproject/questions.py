@@ -107,6 +107,12 @@ TRUSTED = Question(
     type="AWS::SSM::Parameter::Value<CommaDelimitedList>", default=contracts.TRUSTED_ACCOUNT_IDS.ssm,
     allowed=(contracts.TRUSTED_ACCOUNT_IDS.ssm,),
 )  # fmt: skip
+SUBNETS = Question(
+    "PlatformSubnets", "Subnets of the platform", "Jobs and spaces",
+    "Where 1-infra keeps the subnets that builds run in; leave it as it is.",
+    type="AWS::SSM::Parameter::Value<CommaDelimitedList>", default=contracts.SUBNET_IDS.ssm,
+    allowed=(contracts.SUBNET_IDS.ssm,),
+)  # fmt: skip
 OWN_TRACKING = Question(
     "OwnTrackingArn", "Own experiment tracking", "Data",
     "MLflow App or tracking server of this project alone; left empty, the platform's, where other projects' runs can be read.",
@@ -141,9 +147,8 @@ def ask(b: Builder) -> Asked:
     everything = [value for value in globals().values() if isinstance(value, Question)]
     shared = [parameters.COST_CENTER, framework(), parameters.MONTHLY_BUDGET, parameters.TAGS_ACTIVE]
     answers = {question.name: b.ask(question) for question in (*shared, *everything)}
-    b.consumed.append(
-        contracts.TRUSTED_ACCOUNT_IDS
-    )  # through its parameter: a dynamic reference can't be split into a list
+    # Through parameters: a dynamic reference can't be split into a list.
+    b.consumed += [contracts.TRUSTED_ACCOUNT_IDS, contracts.SUBNET_IDS]
     reserved = Or(*(Equals(answers[NAME.name], name) for name in RESERVED))
     b.rule("NameIsFree", [
         (Not(reserved), f"A project can't be called {', '.join(RESERVED[:-1])} or {RESERVED[-1]}: choose another name."),

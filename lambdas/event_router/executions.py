@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig, idempotent_function
 from botocore.exceptions import ClientError
 from events import PUSH, Change, RouterError
+from transitions import open_second_stage
 
 STARTED, ALREADY_STARTED = "started", "already-started"
 REMEMBERED_SECONDS = 30 * 24 * 3600
@@ -39,8 +40,8 @@ class Executions:
         )
 
     def start(self, change: Change, pipeline: str, context: Any) -> dict[str, str]:
-        """Give `decision` and `execution` (its id). Raises NoPipeline, and IdempotencyAlreadyInProgressError while
-        another invocation starts the same change.
+        """Give `decision`, `execution` (its id) and `reason` (what there is to tell of the second stage). Raises NoPipeline,
+        and IdempotencyAlreadyInProgressError while another invocation starts the same change.
 
         Whatever is raised inside leaves no memory, so the repeated event starts it.
         """
@@ -53,6 +54,8 @@ class Executions:
         # The same token in every attempt: when the start succeeded and remembering it failed, CodePipeline knows.
         token = hashlib.sha256(key.encode()).hexdigest()
         try:
+            # First, so that a start that succeeded always has its stage opened.
+            told = open_second_stage(self._client, pipeline)
             started = self._client.start_pipeline_execution(
                 name=pipeline, clientRequestToken=token, **_revision(change)
             )
@@ -60,7 +63,7 @@ class Executions:
             if error.response["Error"]["Code"] == "PipelineNotFoundException":
                 raise NoPipeline(pipeline) from error
             raise
-        return {"decision": STARTED, "execution": started["pipelineExecutionId"]}
+        return {"decision": STARTED, "execution": started["pipelineExecutionId"], "reason": told}
 
 
 def _revision(change: Change) -> dict[str, Any]:

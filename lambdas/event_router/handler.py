@@ -2,12 +2,16 @@
 
 Called by: EventBridge, asynchronously; source `aws.codecommit`, detail type `CodeCommit Repository State Change`, and
 source `aws.sagemaker`, detail type `SageMaker Model Package State Change`. One change may send several events: it starts
-one execution. What concerns no project is ignored; what cannot be done now (throttling, a busy pipeline, a malformed event,
-a missing permission) is raised: Lambda repeats the event and then hands it to the function's dead-letter queue.
+one execution. A pipeline is made with its second stage closed, for a reason that this function knows: before the first
+execution it stops what began with the pipeline's creation and opens the stage; what a person closed stays closed. What concerns
+no project is ignored; what cannot be done now (throttling, a busy pipeline, a malformed event, a missing permission) is
+raised: Lambda repeats the event and then hands it to the function's dead-letter queue.
 Environment: AWS_REGION (set by Lambda); EVENTS_TABLE, a DynamoDB table with the partition key `id` (text) and
 the time-to-live attribute `expiration`.
 IAM: GetParameter -> ssm:GetParameter -> parameter/mlops/projects/*
-     StartPipelineExecution -> codepipeline:StartPipelineExecution -> the pipelines *-build and *-deploy of this account and region
+     GetPipelineState, ListPipelineExecutions, StartPipelineExecution, StopPipelineExecution -> the codepipeline actions of
+         these names -> the pipelines *-build and *-deploy of this account and region
+     EnableStageTransition -> codepipeline:EnableStageTransition -> these pipelines and their stages, *-build/* and *-deploy/*
      PutItem, UpdateItem, DeleteItem, GetItem (by Powertools) -> the dynamodb actions of these names -> the table
 """
 

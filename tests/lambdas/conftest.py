@@ -26,7 +26,7 @@ SERVICES = (
     "quota-check",
     "experiment-tagging",
     "event-router",
-    "project-ready",
+    "platform-code", "project-ready",
     "release-files",
     "studio-user",
 )

@@ -143,23 +143,31 @@ class Aws:
         found = {"Parameter": {"Name": name, "Type": "String", "Value": value}}
         self.ssm.add_response("get_parameter", found, {"Name": name})
 
+    def state(self, pipeline: str) -> None:
+        """Announce a look at a pipeline whose stages are all open."""
+        stages = [{"stageName": name, "inboundTransitionState": {"enabled": True}} for name in ("Source", "Validate")]
+        self.codepipeline.add_response("get_pipeline_state", {"stageStates": stages}, {"name": pipeline})
+
     def starts(self, event: dict[str, Any], pipeline: str = "") -> str:
         """Announce the settings and a start of exactly this; give the execution's id."""
         self.settings()
         self._started += 1
         execution = f"11111111-2222-3333-4444-{self._started:012d}"
+        self.state(_asked(event, pipeline)["name"])
         self.codepipeline.add_response(
             "start_pipeline_execution", {"pipelineExecutionId": execution}, _asked(event, pipeline)
         )
         return execution
 
-    def fails(self, code: str) -> None:
+    def fails(self, code: str, pipeline: str = "churn-build") -> None:
         """Announce the settings and a start that CodePipeline refuses."""
         self.settings()
+        self.state(pipeline)
         self.codepipeline.add_client_error("start_pipeline_execution", code, "not now", 400)
 
-    def _keep_token(self, params: dict[str, Any], **_: Any) -> None:
-        self.tokens.append(params["clientRequestToken"])
+    def _keep_token(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name == "StartPipelineExecution":
+            self.tokens.append(params["clientRequestToken"])
 
 
 class _Token:
@@ -266,6 +274,7 @@ class TestStart:
         own = {"project_name": project, "project_id": project_id, "repository_name": place}
         aws.settings(project, **own, build_pipeline=f"{project}-build")
         event = pushed(repositoryName=place)
+        aws.state(f"{project}-build")
         aws.codepipeline.add_response(
             "start_pipeline_execution", {"pipelineExecutionId": "e-1"}, _asked(event, f"{project}-build")
         )
@@ -357,6 +366,7 @@ class TestOnce:
         }
         aws.settings("fraud", **own)
         event = pushed(repositoryName=other)
+        aws.state("fraud-build")
         aws.codepipeline.add_response(
             "start_pipeline_execution", {"pipelineExecutionId": "e-2"}, _asked(event, "fraud-build")
         )
@@ -377,7 +387,7 @@ class TestRepeat:
         ],
     )
     def test_after_a_refusal(self, aws: Aws, run: Running, event: dict[str, Any], code: str) -> None:
-        aws.fails(code)
+        aws.fails(code, _asked(event, "")["name"])
         assert code in run.raises(event, ClientError)
         assert aws.table.items == {}
         aws.starts(event)
@@ -439,7 +449,7 @@ class TestRepeat:
 class TestNoPipeline:
     @EVENTS
     def test_it_is_no_error_and_not_remembered(self, aws: Aws, run: Running, event: dict[str, Any]) -> None:
-        aws.fails("PipelineNotFoundException")
+        aws.fails("PipelineNotFoundException", _asked(event, "")["name"])
         found = run(event)
         assert found["decision"] == "no-pipeline"
         assert found["reason"].startswith(f"There is no pipeline {found['pipeline']}:")

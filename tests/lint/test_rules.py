@@ -205,6 +205,9 @@ CASES: list[Case] = [
     ("MLOPS019", policy(*(may("s3:GetObject", f"arn:x:{'y' * 60}:{n}") for n in range(60))), policy(may("s3:GetObject", "arn:x"))),
     ("MLOPS019", says("IAM::Role", "AssumeRolePolicyDocument", *(may("sts:AssumeRole", Principal=ROOT) for _ in range(20))),
      says("IAM::Role", "AssumeRolePolicyDocument", may("sts:AssumeRole", Principal=ROOT))),
+    ("MLOPS021", one("CodeBuild::Project", Environment={"PrivilegedMode": True}),
+     one("CodeBuild::Project", Environment={"PrivilegedMode": False})),
+    ("MLOPS021", one("CodeBuild::Project", Environment={"PrivilegedMode": "true"}), one("CodeBuild::Project")),
     ("MLOPS020", one("SageMaker::MlflowApp") | {"Conditions": {}}, one("S3::Bucket")),
 ]  # fmt: skip
 
