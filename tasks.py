@@ -98,6 +98,36 @@ def engine(_: Any, regions: str = "us-east-1,eu-south-1") -> None:
     run(regions)
 
 
+@task(
+    help={
+        "framework": "run the seed code of this framework, in a copy; without it, the checkout that you stand in",
+        "problem": "binary_classification, multiclass_classification or regression; default: the project's own",
+        "inference": "realtime or batch; default: the project's own",
+        "project": "checkout of a project; default: the folder that you stand in",
+        "data": "folder with the data, when model_config.yaml names data",
+        "definition": "run this pipeline definition (JSON), whoever wrote it",
+        "parameter": "NAME=VALUE of the definition; several separated by commas",
+        "mode": "auto, namespaces or mapped: how jobs are kept apart",
+    }
+)
+def local(
+    _: Any,
+    framework: str = "",
+    problem: str = "",
+    inference: str = "",
+    project: str = "",
+    data: str = "",
+    definition: str = "",
+    parameter: str = "",
+    mode: str = "",
+) -> None:
+    """Run a project's pipeline on this machine, from preprocessing to the registered model, without AWS."""
+    from tools.local import run
+
+    more = {"problem": problem, "inference": inference, "data": data, "definition": definition, "parameter": parameter}
+    run(framework, project, **more, mode=mode)
+
+
 @task(help={"only": "one proof by its name; default: all", "json": "as JSON"})
 def prove(_: Any, only: str = "", json: bool = False) -> None:
     """Prove what AWS's own data can prove before anything is launched; 0 proved, 1 disproved, 3 not run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from generators.kit.registry import rendered
-from tools import documents
+from tools import documents, model_config
 from tools.environments import ROOT
 from tools.errors import Problems
 
@@ -41,6 +41,7 @@ def files() -> dict[Path, str]:
         wanted[ROOT / "docs" / "reference" / f"{item.stack.name}.md"] = documents.reference(item)
     wanted[ROOT / "docs" / "reference" / "regions.md"] = documents.region_page()
     wanted[ROOT / "docs" / "reference" / "quotas.md"] = documents.quota_page(templates)
+    wanted |= dict(model_config.files())
     readme = ROOT / "README.md"
     wanted[readme] = documents.readme(readme.read_text(encoding="utf-8"), templates)
     return wanted

@@ -76,7 +76,10 @@ def _mypy() -> list[list[str]]:
         for folder in sorted((ROOT / "lambdas").iterdir())
         if (folder / "handler.py").is_file()
     ]
-    return [[*mypy, "generators", "tools", "rehearsal", "proofs", "tasks.py"], *functions]
+    # What runs in builds and jobs has packages and scripts of its own, beside one another.
+    jobs = [["env", "MYPYPATH=mlops-cicd", *mypy, "--explicit-package-bases", "mlops-cicd/mlops_cicd", "mlops-cicd/jobs"]]
+    steps = [["env", "MYPYPATH=mlops-cicd/steps", *mypy, "--ignore-missing-imports", "mlops-cicd/steps"]]
+    return [[*mypy, "generators", "tools", "rehearsal", "proofs", "tasks.py"], *functions, *jobs, *steps]
 
 
 QUICK: list[Step] = [
@@ -94,7 +97,9 @@ QUICK: list[Step] = [
 REST: list[Step] = [
     ("functions", _functions),
     ("workspace", lambda: _pytest("main", "tests/workspace")),
-    ("seed code", lambda: _pytest("seeds", "tests/seeds")),
+    ("seed code and steps", lambda: _pytest("seeds", "tests/seeds", "tests/steps")),
+    ("CI/CD jobs", lambda: [[str(ensure("cicd")), "-m", "pytest", "-c", "mlops-cicd/pytest.ini", "mlops-cicd/tests"]]),
+    ("pipelines on this machine", lambda: _pytest("main", "tests/local")),
     ("publish", lambda: _pytest("main", "tests/publish")),
     ("lint in every launch region", lambda: _inv("lint")),
     ("rules, facts, promises", lambda: _pytest("lint", "tests/lint")),

@@ -10,11 +10,13 @@ from generators.kit.publishing import (
     frameworks,
     function_key,
     release_prefix,
+    schema_key,
     seed_key,
     template_key,
     workspace_key,
 )
 from generators.kit.registry import Rendered, rendered
+from tools.model_config import SCHEMA
 from tools.publish.errors import BadAssets, StaleTemplates
 from tools.publish.functions import function_zips
 from tools.publish.seeds import seed_zips
@@ -33,6 +35,7 @@ def collect() -> dict[str, bytes]:
         **{template_key(name): data for name, data in templates.items()},
         **{function_key(name): data for name, data in function_zips(problems).items()},
         **{seed_key(name): data for name, data in seed_zips(problems).items()},
+        **{schema_key(path.name): path.read_bytes() for path in [SCHEMA]},
         **{workspace_key(name): data for name, data in workspace_files().items()},
     }
     problems += missing_objects(templates, objects)

@@ -11,13 +11,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from generators.kit.publishing import ROOT, frameworks, project_seed_key
+from tools.model_config import beginning_problems
 from tools.publish.zips import Member, archive
 
 MOST_FILES = 99
-NAMES_FILES = ("entrypoint", "dependencies")  # keys of a section whose value is a file of the repository
 MOST_BYTES = 5_000_000
 
 
@@ -50,6 +48,10 @@ SEEDS = (
         (
             ".ci",
             ".taskcat.yml",
+            "SECURITY.md",
+            "docs/guides/data-science-admin.md",
+            "docs/guides/data-scientist.md",
+            "docs/house-rules.md",
             "docs/proofs.md",
             "docs/reference",
             "lambdas",
@@ -64,6 +66,7 @@ SEEDS = (
             "tools/engine.py",
             "tools/facts.py",
             "tools/lint",
+            "tools/local.py",
             "tools/prove.py",
             "tools/publish",
             "tools/releases.py",
@@ -73,7 +76,8 @@ SEEDS = (
         # What templates are rendered from: which functions there are, their definitions, and which frameworks.
         ("lambdas/*/handler.py", "lambdas/*/*.asl.json", "requirements/main.txt", "seedcode-repo/*/model_config.yaml"),
     ),
-    Seed("mlops-cicd", "mlops-cicd"),
+    # The tests of what a job's owner rarely changes stay with the maintainers of the library, for the same reason.
+    Seed("mlops-cicd", "mlops-cicd", ("mlops-cicd/tests/config", "mlops-cicd/tests/images", "mlops-cicd/tests/local")),
     Seed("seedcode-repo", "seedcode-repo"),
 )
 
@@ -106,25 +110,8 @@ def project_seeds(problems: list[str], files: list[str], root: Path = ROOT) -> l
         found.append(Seed(Path(project_seed_key(framework)).stem, folder))
         if f"{folder}/model_config.yaml" not in files:
             problems.append(f"{folder}/model_config.yaml is not tracked by git, so no seed holds it: git add {folder}")
-        problems += _config_problems(root / folder, f"{folder}/model_config.yaml")
+        problems += beginning_problems(root / folder, folder)
     return found
-
-
-def _config_problems(folder: Path, name: str) -> list[str]:
-    """Tell what keeps a framework's configuration from being the beginning of a project."""
-    try:
-        config = yaml.safe_load((folder / "model_config.yaml").read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [f"{name} is no YAML: {' '.join(str(error).split())}. Mend it there"]
-    if not isinstance(config, dict) or not isinstance(config.get("preprocess_config"), dict):
-        return [f"{name} has no preprocess_config: write the section, a project begins with it"]
-    sections = [(key, section) for key, section in config.items() if isinstance(section, dict)]
-    named = [(f"{key}.{what}", section[what]) for key, section in sections for what in NAMES_FILES if section.get(what)]
-    return [
-        f"{name} names {path} in {where}, which is not in the folder: write the file, or take the line out"
-        for where, path in named
-        if not (folder / str(path)).is_file()
-    ]
 
 
 def project_files(root: Path = ROOT) -> list[str]:

@@ -1,0 +1,1 @@
+"""The jobs of the build pipeline: one folder each, started by `run.py NAME`."""

@@ -1,0 +1,1 @@
+"""Build the project's SageMaker pipeline, start it and follow it."""

@@ -1,0 +1,1 @@
+"""Check a project before anything is built: configuration, Dockerfiles, unit tests."""

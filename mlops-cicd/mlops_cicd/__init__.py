@@ -1,0 +1,1 @@
+"""What the jobs of a project share: its configuration, its images, its SageMaker pipeline, and that pipeline on a laptop."""
