@@ -351,10 +351,11 @@ def _release_files(b: Builder, around: Surroundings) -> None:
         "Copies files of the release into buckets of the account",
         [
             allow("ReadRelease", "s3:GetObject", release),
-            allow("SeeVersions", "s3:ListBucketVersions", Sub("arn:${AWS::Partition}:s3:::*-p-*"),
-                  {"StringLike": {"s3:prefix": "workspace/*"}}),
+            allow("SeeVersions", "s3:ListBucketVersions", Sub("arn:${AWS::Partition}:s3:::*-p-*")),
             allow("KeepFiles", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject", "s3:PutObjectTagging"],
                   Sub("arn:${AWS::Partition}:s3:::*-p-*/workspace/*")),
+            allow("ErasePipelineArtifacts", ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                  Sub("arn:${AWS::Partition}:s3:::*-p-*/*/Pipe*/*")),
             allow("EncryptFiles", ["kms:Decrypt", "kms:GenerateDataKey"], arn("kms", "key/*"), via("s3")),
         ],
         around,

@@ -70,7 +70,7 @@ class Catalogue(Service):
 
     def ask(self, operation: str, call: Call, request: Json) -> Json:
         """Do what another service asks for its caller, with the caller's rights; give the record."""
-        with self._lock:
+        with self.lock:
             detail: Json = getattr(self, xform_name(operation))(replace(call, operation=operation, request=request))
         return dict(detail["RecordDetail"])
 

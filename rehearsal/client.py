@@ -94,10 +94,20 @@ def client(endpoint: str, service: str, region: str, account: str = ACCOUNT) -> 
     return _client(endpoint, service, region, account, "rehearsal", "")
 
 
-@cache  # making one takes a tenth of a second, and they are safe to share
+@cache  # making one takes a moment, and they are safe to share
 def _client(endpoint: str, service: str, region: str, access_key: str, secret_key: str, token: str) -> Any:
     keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key, "aws_session_token": token or None}
-    return import_module("boto3").session.Session(region_name=region, **keys).client(service, endpoint_url=endpoint)
+    core, loader = import_module("botocore.session").get_session(), _loader()
+    core.register_component("data_loader", loader)
+    made = import_module("boto3").session.Session(botocore_session=core, region_name=region, **keys)
+    loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session adds boto3's own once more
+    return made.client(service, endpoint_url=endpoint)
+
+
+@cache
+def _loader() -> Any:
+    """Give the one reader of service models: they are large, and the same for everybody."""
+    return import_module("botocore.session").get_session().get_component("data_loader")
 
 
 def fetch(endpoint: str, view: str) -> Any:

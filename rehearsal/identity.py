@@ -29,6 +29,7 @@ _PREFIXES = {
 _ARN_TAILS = {
     "AWS::CodeArtifact::PackageGroup": ("DomainName", "Pattern"),
     "AWS::CodeArtifact::Repository": ("DomainName", "RepositoryName"),
+    "AWS::CodeBuild::Project": ("Name",),
     "AWS::CodeCommit::Repository": ("RepositoryName",),
     "AWS::SageMaker::UserProfile": ("DomainId", "UserProfileName"),
 }
@@ -97,6 +98,8 @@ class Identity:
             return next((value for value in schema["enum"] if _SETTLED.fullmatch(value)), schema["enum"][0])
         if schema.get("format") == "date-time" or re.search("Time(stamp)?$|Date$", name):
             return "2026-01-01T00:00:00Z"
+        if (self.request.type, name) == ("AWS::CodeBuild::Project", "Id"):
+            return self._name  # Ref gives the name
         if name in _FORMS:
             place = {"region": self.request.region, "account": self.request.account}
             return _FORMS[name].format(name=self._name, digits=self._hex(name)[:16], **place)

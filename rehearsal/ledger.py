@@ -61,6 +61,11 @@ class Ledger:
         fits = str.startswith if type_name.endswith("::") else str.__eq__
         return [(r, made) for r, made in held if fits(r.type, type_name) and (r.account, r.region) == place]
 
+    def everywhere(self, type_name: str, account: str) -> list[tuple[Request, Answer]]:
+        """List what stacks made of a type in an account, in all regions."""
+        held = [(request, made) for request, made, _ in list(self._resources.values())]
+        return [(r, made) for r, made in held if (r.type, r.account) == (type_name, account)]
+
     def lost(self, request: Request, physical_id: str) -> None:
         """Strike out what its service deleted behind the stack's back."""
         self._resources.pop((request.stack_id, request.logical_id, physical_id), None)

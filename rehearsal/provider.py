@@ -15,8 +15,8 @@ from rehearsal.schemas import Registry, ResourceSchema, read
 Live = Callable[[], Answer]
 
 # Types the emulator implements, but not what matters about them: an endpoint's policy, groups and private DNS are gone
-# when it is described, a build "succeeds" without running. Recorded, so that nobody takes them for more.
-RECORDED_ANYWAY = frozenset({"AWS::EC2::VPCEndpoint", "AWS::CodeBuild::Project"})
+# when it is described. Recorded, so that nobody takes them for more.
+RECORDED_ANYWAY = frozenset({"AWS::EC2::VPCEndpoint"})
 
 # Types whose Fn::GetAtt also answers what the template gave (source: cfn-lint's schema/_getatts.py), of those we use.
 _ANSWERS_GIVEN = frozenset(
@@ -42,6 +42,9 @@ class Provider:
         self._object_exists = object_exists
         # What a service that plays a type has against it: called before anything is done, raises Refused.
         self.checks: dict[tuple[str, str], Callable[[Request], None]] = {}
+        # Types that a service of the rehearsal plays: its name, and what it does once the resource is named and entered.
+        self.players: dict[str, str] = {}
+        self.after: dict[tuple[str, str], Callable[[Request, Answer], None]] = {}
 
     def known(self, request: Request) -> Answer | None:
         """Give what an earlier call made of a resource."""
@@ -50,12 +53,18 @@ class Provider:
     def answer(self, request: Request, live: Live, handler: str | None) -> Answer:
         """Do what a request asks; `live` runs the emulator's code, `handler` names it (None: it has none)."""
         is_live = handler is not None and request.type not in RECORDED_ANYWAY
-        behind = {"kind": "live", "handler": str(handler)} if is_live else {"kind": "recorded", "handler": "registry"}
+        player = self.players.get(request.type)
+        if player:
+            is_live, handler = False, player
+        is_played = is_live or player is not None
+        behind = {"kind": "live", "handler": str(handler)} if is_played else {"kind": "recorded", "handler": "registry"}
         act = {"create": self._create, "update": self._update, "delete": self._delete}[request.action]
         try:
             if check := self.checks.get((request.type, request.action)):
                 check(request)
             answer = act(request, live if is_live else None)
+            if then := self.after.get((request.type, request.action)):
+                then(request, answer)
         except Exception as error:
             self._ledger.failed(request, behind, error)
             raise

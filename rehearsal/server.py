@@ -2,8 +2,8 @@
 
 Binds 127.0.0.1 only, prints one JSON line {"endpoint", "pid"} when it answers, ends on SIGTERM and SIGINT and, with
 --until-stdin-closes, when whoever started it is gone. Buckets and objects outlive it in the state folder.
-Besides AWS's APIs it answers GET /_rehearsal/ledger, resources, executions, studio?token=, hold?arn= and release?arn=
-with JSON."""
+Besides AWS's APIs it answers git clients at /v1/repos/NAME, and GET /_rehearsal/ledger, resources, executions, builds,
+studio?token=, hold?arn= and release?arn= with JSON."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from rehearsal import ministack_internals
+from rehearsal.builds.service import PROJECT, Builds
 from rehearsal.catalogue import Catalogue
+from rehearsal.code.over_http import GitServer
+from rehearsal.code.repositories import REPOSITORY, Repositories
 from rehearsal.errors import RehearsalError
 from rehearsal.ledger import Ledger
-from rehearsal.ministack_internals import engine
+from rehearsal.ministack_internals import engine, objects
+from rehearsal.packages import Packages
 from rehearsal.pipelines import Pipelines
+from rehearsal.pipelines.service import PIPELINE
 from rehearsal.provider import Provider
+from rehearsal.sagemaker import GROUP, SageMaker, checks_of, parts_of
 from rehearsal.schemas import Registry
-from rehearsal.studio import Studio
 
 
 @cache
@@ -75,29 +80,39 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
     from hypercorn.config import Config  # type: ignore[import-not-found, unused-ignore]
 
     port, ledger, end = listening.getsockname()[1], Ledger(), asyncio.Event()
-    catalogue = Catalogue(ledger, f"http://127.0.0.1:{port}", engine.template_exists)
-    studio, pipelines = Studio(ledger, catalogue), Pipelines(ledger)
+    endpoint = f"http://127.0.0.1:{port}"
+    catalogue = Catalogue(ledger, endpoint, objects.template_exists)
+    sagemaker, builds, packages = SageMaker(ledger, endpoint), Builds(ledger, endpoint), Packages(ledger)
+    studio = parts_of(sagemaker, catalogue)
+    repositories = Repositories(ledger, endpoint, state / "repositories", objects.object_bytes)
+    pipelines, git = Pipelines(ledger, endpoint, repositories, builds), GitServer(repositories)
 
     def provider() -> Provider:
-        made = Provider(Registry(), ledger, engine.object_exists)
-        made.checks = studio.checks() | catalogue.checks()
+        made = Provider(Registry(), ledger, objects.object_exists)
+        made.checks = checks_of(sagemaker) | catalogue.checks()
+        made.players = {REPOSITORY: "Repositories", PIPELINE: "Pipelines", PROJECT: "Builds", GROUP: "Models"}
+        made.after = repositories.after() | pipelines.after()
         return made
 
     emulator = ministack_internals.prepare(port, state, region, lambda_python, provider)
-    ministack_internals.add_tags(studio.name, studio.tagged)
+    ministack_internals.add_tags(sagemaker.name, sagemaker.tagged)
     for service, target in (
-        (studio, "SageMaker"),
+        (sagemaker, "SageMaker"),
         (catalogue, "AWS242ServiceCatalogService"),
         (pipelines, "CodePipeline_20150709"),
+        (repositories, "CodeCommit_20150413"),
+        (builds, "CodeBuild_20161006"),
     ):
         ministack_internals.add_service(service.name, target, service.answer)
+    ministack_internals.add_rest_service(packages.name, packages.answer_rest)
     views: dict[str, Callable[..., Any]] = {
         "/_rehearsal/ledger": lambda: ledger.report(engine.standing()),
         "/_rehearsal/resources": ledger.resources,
         "/_rehearsal/executions": lambda: pipelines.executions,
+        "/_rehearsal/builds": builds.told,
         "/_rehearsal/studio": studio.enter,
-        "/_rehearsal/hold": lambda arn: studio.hold(arn, True),
-        "/_rehearsal/release": lambda arn: studio.hold(arn, False),
+        "/_rehearsal/hold": lambda arn: sagemaker.hold(arn, True),
+        "/_rehearsal/release": lambda arn: sagemaker.hold(arn, False),
     }
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -110,6 +125,8 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
             head = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": status, "headers": head})
             await send({"type": "http.response.body", "body": json.dumps(told, default=str).encode()})
+        elif scope["type"] == "http" and git.takes(scope["path"]):
+            await git.serve(scope, receive, send)
         else:
             if b"Credential=ASIA" in dict(scope.get("headers", ())).get(b"authorization", b""):
                 # Functions and people in roles come over TLS on AWS; the account's own key is taken as it comes.

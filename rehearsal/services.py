@@ -5,6 +5,7 @@ name. An answer that does not fit the model is an error of the rehearsal, and an
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,12 +72,13 @@ class Call:
 
 
 class Service:
-    """One service: a method per operation it plays, named as boto3 names it."""
+    """One service: a method per operation it plays, named as boto3 names it, on itself or on one of its parts."""
 
     name: str
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        self.parts: list[object] = []
 
     @cached_property
     def model(self) -> Any:
@@ -89,14 +91,15 @@ class Service:
             if operation not in self.model.operation_names:
                 raise NotPlayed(self.name, operation)
             shapes = self.model.operation_model(operation)
-            play = getattr(self, import_module("botocore").xform_name(operation), None)
+            named = import_module("botocore").xform_name(operation)
+            play = next((getattr(part, named) for part in (self, *self.parts) if hasattr(part, named)), None)
             if play is None:
                 raise NotPlayed(self.name, operation)
             request = json.loads(body or b"{}")
             if problems := _problems(request, shapes.input_shape):
                 found = f"{len(problems)} validation error{'s' * (len(problems) > 1)} detected: {'; '.join(problems)}"
                 raise ServiceError("ValidationException", found)
-            with self._lock:
+            with self.lock:
                 answer = play(Call(operation, request, account, region, access_key)) or {}
             return 200, shaped(answer, shapes.output_shape) if shapes.output_shape else {}
         except ServiceError as error:
@@ -144,9 +147,24 @@ def shaped(value: Any, shape: Any, strict: bool = True) -> Any:
         return {name: shaped(member, shape.value, strict) for name, member in value.items()}
     if kind == "timestamp":
         return value.timestamp() if isinstance(value, datetime) else value
+    if kind == "blob":
+        return base64.b64encode(value).decode() if isinstance(value, bytes) else value
     if kind in ("integer", "long"):
         return int(value)
     return str(value).lower() == "true" if kind == "boolean" else value
+
+
+def as_answered(value: Any, shape: Any) -> Any:
+    """Give what a template says in a shape of the API: templates write Name where the API writes name."""
+    if shape.type_name == "structure":
+        given = {key.lower(): member for key, member in value.items()}
+        known = {name: given[name.lower()] for name in shape.members if name.lower() in given}
+        return {name: as_answered(member, shape.members[name]) for name, member in known.items()}
+    if shape.type_name == "list":
+        return [as_answered(item, shape.member) for item in value]
+    if shape.type_name == "map":
+        return {str(key): as_answered(item, shape.value) for key, item in value.items()}
+    return str(value) if shape.type_name == "string" else shaped(value, shape)
 
 
 def _problems(request: Any, shape: Any) -> list[str]:
@@ -164,7 +182,10 @@ def _refused(value: Any, shape: Any, path: str) -> Iterable[str]:
     elif shape.type_name == "list":
         for number, item in enumerate(value, 1):
             yield from _refused(item, shape.member, f"{path}.{number}.member")
-    if isinstance(value, str):
+    elif shape.type_name == "map":
+        for key, item in value.items():
+            yield from _refused(item, shape.value, f"{path}.{key}.member")
+    if isinstance(value, str) and shape.type_name == "string":
         rules = shape.metadata
         failed = f"Value '{value}' at '{path}' failed to satisfy constraint: Member must"
         if shape.enum and value not in shape.enum:

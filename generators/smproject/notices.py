@@ -93,8 +93,8 @@ def _made(b: Builder) -> tuple[list[str], list[If]]:
     return [name for name, made in resources if "Condition" not in made.resource], maybe
 
 
-def ready(b: Builder, asked: Asked, project: Project, code: Repository, topic: Topic) -> None:
-    """Tell people once everything is there, and say where to go next."""
+def ready(b: Builder, asked: Asked, project: Project, code: Repository, topic: Topic) -> CustomResource:
+    """Tell people once everything is there but what runs by itself, and say where to go next."""
     console = "https://${AWS::Region}.console.aws.amazon.com"
     studio = Sub(f"{console}/sagemaker/home?region=${{AWS::Region}}#/studio-landing")
     everything, maybe = _made(b)
@@ -119,3 +119,4 @@ def ready(b: Builder, asked: Asked, project: Project, code: Repository, topic: T
     b.output("Bucket", "Bucket of the project.", Ref("ProjectBucket"))
     b.output("RoleArn", "Role of the project's people in Studio, and of its jobs.", GetAtt("ProjectRole", "Arn"))
     b.output("Notified", "Whether people were told that the project is ready.", GetAtt(told, "Notified"))
+    return told

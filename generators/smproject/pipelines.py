@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from troposphere import GetAtt, Ref, Sub
+from troposphere.cloudformation import CustomResource
 from troposphere.codecommit import Repository
 from troposphere.codepipeline import (
     Actions,
@@ -28,6 +29,7 @@ from generators.kit.iam import KEY_USE, allow, arn, document, role, via
 from generators.kit.storage import objects
 from generators.smproject.access import ARTIFACTS
 from generators.smproject.builds import Builds
+from generators.smproject.workspace import FILES
 
 BUILD = "${SageMakerProjectName}-build"
 # The event router opens the transition that is closed with exactly this reason; one that a person closed stays closed.
@@ -38,9 +40,10 @@ SOURCE, CICD = "PipeSource", "PipeCicd"
 PURPOSES = ("preprocessing", "training", "inference")
 
 
-def build(b: Builder, key: Key, bucket: Bucket, code: Repository, builds: Builds) -> Pipeline:
+def build(b: Builder, key: Key, bucket: Bucket, code: Repository, builds: Builds, after: CustomResource) -> Pipeline:
     """Add the build pipeline. It is born with its second stage closed: CodePipeline runs a new pipeline at once, and nobody
-    has pushed yet."""
+    has pushed yet. It comes after all that could fail: its first run puts the sources into the bucket, and a bucket with objects
+    would not go with a launch that fails."""
     cicd = b.consume(contracts.MLOPS_CICD_REPOSITORY)
     runs_as = _role(b, key, bucket, code, cicd, builds)
     images = [_job(builds.image, f"Push{purpose.capitalize()}", "push_image", PURPOSE=purpose) for purpose in PURPOSES]
@@ -69,6 +72,7 @@ def build(b: Builder, key: Key, bucket: Bucket, code: Repository, builds: Builds
             ],
             DisableInboundStageTransitions=[DisableInboundStageTransitions(StageName="Validate", Reason=FIRST_PUSH)],
         ),
+        after=[FILES, after],  # the first erases the pipeline's artifacts, once the pipeline is gone
         accept={"MLOPS015": "The event router starts it by the project's name; it holds nothing and goes with the stack."},
     )  # fmt: skip
 

@@ -20,6 +20,8 @@ from generators.kit.builder import Builder
 from generators.smproject.questions import OWN_TRACKING, UNIQUE, Asked, Project
 
 SCRIPT = "start.sh"
+FILES = "WorkspaceFiles"
+PIPELINES = ("${SageMakerProjectName}-build",)
 PATH = f"{contracts.PROJECTS}/${{SageMakerProjectName}}"
 
 
@@ -82,12 +84,14 @@ def start_script(b: Builder, project: Project, key: Key, bucket: Bucket) -> Para
     target, digest = f"workspace/{SCRIPT}", publishing.workspace_sha256(SCRIPT)
     files = b.add(
         CustomResource(
-            "WorkspaceFiles",
+            FILES,
             ServiceToken=b.consume(contracts.RELEASE_FILES_FUNCTION_ARN),
             ServiceTimeout=120,
             SourceBucket=publishing.assets_bucket(project.prefix),
             TargetBucket=Ref(bucket),
             KmsKeyArn=GetAtt(key, "Arn"),
+            # A pipeline runs as soon as it is made: what it left in the bucket goes when a launch fails afterwards.
+            Pipelines=[Sub(name) for name in PIPELINES],
             Files=[
                 {
                     "SourceKey": publishing.release_prefix() + publishing.workspace_key(SCRIPT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,10 @@ MOST = 20  # files, which are all in memory at once
 # Where this function writes at all. Its permission says the same with wildcards, which also match slashes.
 PROJECT_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{0,40}-p-[a-z0-9]{1,18}", re.ASCII)
 PLACE = "workspace/"
+# Of a pipeline's artifacts: what their names begin with, and how much of the pipeline's name their keys have
+# (https://github.com/awsdocs/aws-cloudformation-user-guide/issues/733).
+ARTIFACT, LONGEST_PREFIX = "Pipe", 20
+PIPELINE = re.compile(r"[A-Za-z0-9.@_-]{1,100}", re.ASCII)
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 # No blanks: the address of a file stands between blanks elsewhere (the workspace loader's parameter).
 KEY = re.compile(r"[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]{0,511}", re.ASCII)
@@ -90,6 +94,7 @@ class Plan:
     target_bucket: str
     kms_key: str
     files: tuple[File, ...]
+    pipelines: tuple[str, ...] = ()
 
     @property
     def target_keys(self) -> tuple[str, ...]:
@@ -109,9 +114,14 @@ def read(properties: Mapping[str, Any]) -> Plan:
     keys = [file.target_key for file in files if file.target_key]
     faults += [f"TargetKey {key} is not below {PLACE}" for key in keys if key and not key.startswith(PLACE)]
     faults += [f"TargetKey {key} is given twice" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    pipelines = properties.get("Pipelines", [])
+    if not isinstance(pipelines, list) or not all(
+        isinstance(name, str) and PIPELINE.fullmatch(name) for name in pipelines
+    ):
+        faults.append("Pipelines is no list of names of pipelines")
     if faults:
         raise BadProperties(faults)
-    return Plan(source, target, kms_key, files)
+    return Plan(source, target, kms_key, files, tuple(pipelines))
 
 
 def fetch(client: Any, plan: Plan) -> list[bytes]:
@@ -154,30 +164,38 @@ def remove(client: Any, bucket: str, keys: Sequence[str], account: str) -> int:
     return len(keys)
 
 
-def erase(client: Any, bucket: str, keys: Sequence[str], account: str) -> int:
-    """Delete every version of the objects, and the markers of deletions; give how many. Raises NotWritten.
+def erase(client: Any, plan: Plan, account: str) -> int:
+    """Delete every version of a plan's objects and of its pipelines' artifacts, and the markers of deletions; give how many.
+    Raises NotWritten.
 
     A launch that fails takes its bucket away again, and S3 deletes none in which a version or a marker stands:
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html. A pipeline runs as soon as it is made, so its sources are
+    there by then, below the pipeline's name, cut to twenty characters, and the artifact's: PIPELINE/Pipe.../....
     """
-    erased = 0
-    for key in keys:
+    places: list[tuple[str, Callable[[str], bool]]] = [(key, key.__eq__) for key in plan.target_keys]
+    places += [(name, _is_artifact) for name in dict.fromkeys(name[:LONGEST_PREFIX] for name in plan.pipelines)]
+    bucket, erased = plan.target_bucket, 0
+    for prefix, wanted in places:
         try:
             pages = client.get_paginator("list_object_versions").paginate(
-                Bucket=bucket, Prefix=key, ExpectedBucketOwner=account
+                Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=account
             )
             for page in pages:
                 for one in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
-                    if one["Key"] == key:
+                    if wanted(one["Key"]):
                         client.delete_object(
-                            Bucket=bucket, Key=key, VersionId=one["VersionId"], ExpectedBucketOwner=account
+                            Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"], ExpectedBucketOwner=account
                         )
                         erased += 1
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchBucket":
                 return erased
-            raise NotWritten(f"s3://{bucket}/{key}", _why(error)) from error
+            raise NotWritten(f"s3://{bucket}/{prefix}", _why(error)) from error
     return erased
+
+
+def _is_artifact(key: str) -> bool:
+    return key.partition("/")[2].startswith(ARTIFACT)
 
 
 def _fetch(client: Any, bucket: str, file: File) -> bytes:

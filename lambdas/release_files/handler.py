@@ -2,13 +2,14 @@
 
 Called by: CloudFormation, as a custom resource. Properties: `SourceBucket`, `TargetBucket`, `KmsKeyArn` (empty: the bucket's
 default encryption), `Files`: a list of {SourceKey, Sha256 (hexadecimal), TargetKey, Tags (optional map)}, each of at most
-5 MB. Attribute: `Count`. An Update removes what is no longer listed, after the new files are there; Delete erases the files
-with all their versions, so that a bucket whose launch failed can go. The resource owns its target keys: no other one may list them.
+5 MB; `Pipelines` (optional): names of pipelines whose artifacts, called Pipe..., are in TargetBucket. Attribute: `Count`.
+An Update removes what is no longer listed, after the new files are there; Delete erases the files and the pipelines' artifacts with all
+their versions, so that a bucket whose launch failed can go. The resource owns its target keys: no other one may list them.
 Environment: AWS_REGION (set by Lambda).
 IAM: GetObject -> s3:GetObject -> the release's objects in SourceBucket
      PutObject -> s3:PutObject, s3:PutObjectTagging (with Tags) -> the target keys; kms:GenerateDataKey -> KmsKeyArn
-     DeleteObject -> s3:DeleteObject, s3:DeleteObjectVersion -> the target keys
-     ListObjectVersions -> s3:ListBucketVersions -> TargetBucket, with the prefix of the target keys
+     DeleteObject -> s3:DeleteObject, s3:DeleteObjectVersion -> the target keys, and */Pipe*/* in TargetBucket
+     ListObjectVersions -> s3:ListBucketVersions -> TargetBucket
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
 def _act(request: Request, account: str) -> Answer:
     if request.type == "Delete":
         old = _before(request.properties)
-        gone = erase(S3, old.target_bucket, old.target_keys, account) if old else 0
+        gone = erase(S3, old, account) if old else 0
         LOGGER.info("files", extra={"decision": "removed", "removed": gone})
         return Answer()
     plan = read(request.properties)

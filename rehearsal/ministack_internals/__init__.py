@@ -68,6 +68,7 @@ def prepare(
     runtime._detect_runtime_binary = binary
     app.SERVICE_HANDLERS["cloudformation"] = cloudformation
     access.evaluate_as_iam_does()
+    access.name_resources_as_iam_does()
     application: Callable[..., Awaitable[None]] = app.app
     return application
 
@@ -76,7 +77,7 @@ def add_service(
     name: str, target: str, answer: Callable[[str, bytes, str, str, str], tuple[int, dict[str, Any]]]
 ) -> None:
     """Serve a JSON-protocol service; `answer` is given operation, body, account, region and access key, in a thread."""
-    app, router, responses = module("app"), module("core.router"), module("core.responses")
+    router, responses = module("core.router"), module("core.responses")
 
     async def handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]) -> Any:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
@@ -85,12 +86,33 @@ def add_service(
         status, document = await to_thread(answer, operation, body, *place, key)
         return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
 
-    router.SERVICE_PATTERNS[name] = {
-        "target_prefixes": [f"{target}."],
-        "host_patterns": [rf"{name}\."],
-        "credential_scope": name,
-    }
-    app.SERVICE_HANDLERS[name] = handle
+    _serve(name, handle, target_prefixes=[f"{target}."])
+
+
+def add_rest_service(
+    name: str, answer: Callable[[str, str, Mapping[str, Any], bytes, str, str, str], tuple[int, dict[str, Any]]]
+) -> None:
+    """Serve a REST service; `answer` is given method, path, query, body, account, region and access key, in a thread."""
+    router, responses = module("core.router"), module("core.responses")
+
+    async def handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]) -> Any:
+        place = (responses.get_account_id(), responses.get_region())
+        key = router.extract_access_key_id(headers, query)
+        status, document = await to_thread(answer, method, path, query, body, *place, key)
+        head = {"Content-Type": "application/json"}
+        if "__type" in document:
+            head["x-amzn-errortype"] = document["__type"]
+        return status, head, json.dumps(document).encode()
+
+    _serve(name, handle)
+
+
+def _serve(name: str, handle: Callable[..., Any], **patterns: Any) -> None:
+    pattern = {**patterns, "host_patterns": [rf"{name}\."], "credential_scope": name}
+    module("core.router").SERVICE_PATTERNS[name] = pattern
+    module("app").SERVICE_HANDLERS[name] = handle
+    # The service itself holds its callers against their policies, on the resource that is meant.
+    module("core.iam_actions").SERVICE_TO_IAM_NAMESPACE.pop(name, None)
 
 
 def add_tags(service: str, tagged: Callable[[str, str], Iterable[tuple[str, list[dict[str, str]]]]]) -> None:

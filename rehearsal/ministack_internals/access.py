@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -65,6 +66,27 @@ def refusal(access_key: str, action: str, arn: str, region: str, keys: Mapping[s
         return getattr(denied, "message", "")
     explicit = denied.decision == "Deny"
     return str(module("core.iam_actions").identity_denial_message(action, denied.principal_arn, arn, explicit))
+
+
+def stand_in(account: str, region: str) -> None:
+    """Let a thread of a service belong to an account and region, as the thread of a request does."""
+    responses = module("core.responses")
+    responses.set_request_account_id(account)
+    responses.set_request_region(region)
+
+
+def secret_of(access_key: str) -> tuple[str, str, str] | None:
+    """Give account, secret key and session token of an access key; None when it is nobody's or has ended.
+
+    The account's own key has no secret that anybody could check: it is taken as it comes, here as everywhere."""
+    evaluator = module("core.iam_evaluator")
+    session = module("services.sts")._sessions.get(access_key) or {}
+    account = session.get("AccountId") or evaluator.find_iam_access_key_account(access_key) or access_key
+    found = evaluator.resolve_credential(access_key, account)
+    if not hasattr(found, "secret_access_key"):
+        return None
+    is_root = found.principal_type == "Root"
+    return found.account_id, "" if is_root else found.secret_access_key, found.session_token or ""
 
 
 def assume(role_arn: str, source_arn: str, name: str, keys: Mapping[str, str] | None = None) -> Credentials:
@@ -154,3 +176,33 @@ def evaluate_as_iam_does() -> None:
     patch("_conditions_met", met, evaluator)
     patch("_principal_keys", keys, evaluator, module("services.sts"))
     patch("_resolve_condition_key", value, evaluator)
+
+
+def name_resources_as_iam_does() -> None:
+    """Hold ssm:GetParameters against the ARN of every parameter that it names, where ministack asks for "*"; and actions on log
+    groups against NAME:log-stream:STREAM, as https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    aws-resource-logs-loggroup.html gives a group's ARN for policies: with :* at its end."""
+    actions, evaluator, router = (module(f"core.{name}") for name in ("iam_actions", "iam_evaluator", "router"))
+    extract = actions.extract_resource_arn
+
+    def arn_of(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, *more: Any
+    ) -> Any:
+        if service == "logs":
+            found = str(extract(service, method, path, headers, body, query, region, *more) or "*")
+            stream = json.loads(body or b"{}").get("logStreamName", "")
+            return f"{found}:log-stream:{stream}" if ":log-group:" in found and ":log-stream:" not in found else found
+        if service != "ssm" or not headers.get("x-amz-target", "").endswith(".GetParameters"):
+            return extract(service, method, path, headers, body, query, region, *more)
+        names = [str(name).partition(":")[0] for name in json.loads(body or b"{}").get("Names") or ()]
+        arns = [f"arn:aws:ssm:{region}:{more[0]}:parameter/{name.lstrip('/')}" for name in names]
+        key, signed = router.extract_access_key_id(headers, query), evaluator._signed_request.get()
+        evaluator._signed_request.set(None)  # the signature is checked once, by ministack's own check that follows
+        try:
+            return next(
+                (arn for arn in arns if refusal(key, "ssm:GetParameters", arn, region, {})), arns[0] if arns else "*"
+            )
+        finally:
+            evaluator._signed_request.set(signed)
+
+    patch("extract_resource_arn", arn_of, actions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -14,6 +13,7 @@ from rehearsal.ledger import Answer, Request
 from rehearsal.ministack_internals import functions
 from rehearsal.ministack_internals.access import SERVICE_CATALOG, refusal
 from rehearsal.ministack_internals.common import CLOUDFORMATION, module, patch
+from rehearsal.ministack_internals.objects import TEMPLATE_URL, is_empty
 from rehearsal.provider import Provider
 from rehearsal.references import unresolved
 from rehearsal.rights import needed
@@ -21,22 +21,7 @@ from rehearsal.rights import needed
 # Whose request a stack operation is, kept for the task that does the work.
 stack_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 _kept: dict[str, dict[str, Any]] = {}  # resources that a deletion leaves alone, by stack
-_TEMPLATE_URL = re.compile(
-    r"https://(?P<bucket>.+?)\.s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?/(?P<key>.+)"
-)
 _OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
-
-
-def object_exists(bucket: str, key: str) -> bool:
-    """Tell whether the S3 of the account that is asking has an object."""
-    held = module("services.s3")._buckets.get(bucket)
-    return held is not None and key in held["objects"]
-
-
-def template_exists(url: str) -> bool:
-    """Tell whether the S3 of the account that is asking has the template that a URL names."""
-    parts = _TEMPLATE_URL.fullmatch(url)
-    return parts is not None and object_exists(parts["bucket"], parts["key"])
 
 
 def standing() -> list[tuple[str, str]]:
@@ -252,7 +237,7 @@ def _template_urls(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def resolve(params: Mapping[str, Any], body_key: str, url_key: str, label: str) -> Any:
         given = params.get(url_key)
-        if parts := _TEMPLATE_URL.fullmatch((given[0] if isinstance(given, list) else given) or ""):
+        if parts := TEMPLATE_URL.fullmatch((given[0] if isinstance(given, list) else given) or ""):
             params = {**params, url_key: [f"https://s3.amazonaws.com/{parts['bucket']}/{parts['key']}"]}
         return original(params, body_key, url_key, label)
 
@@ -357,7 +342,7 @@ def _resource_calls(provisioners: Any, provider: Provider) -> dict[str, Callable
 
     def take_away(rtype: str, physical_id: str, props: dict[str, Any], stack: str, logical_id: str) -> None:
         def live() -> Answer:
-            if rtype == "AWS::S3::Bucket" and not _is_empty(physical_id):
+            if rtype == "AWS::S3::Bucket" and not is_empty(physical_id):
                 raise Refused(f"The bucket you tried to delete is not empty: {physical_id}")
             delete(rtype, physical_id, props, stack, logical_id)
             return Answer(physical_id)
@@ -392,10 +377,3 @@ def _deletion(delete: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
             stack["_resources"] |= {key: held for key, held in left.items() if key not in stack["_resources"]}
 
     return delete_and_put_back
-
-
-def _is_empty(bucket: str) -> bool:
-    """Tell whether a bucket holds nothing, no version either: CloudFormation deletes no other, ministack would."""
-    s3 = module("services.s3")
-    held = s3._buckets.get(bucket) or {"objects": {}}
-    return not held["objects"] and not any(name == bucket and kept for (name, _), kept in s3._object_versions.items())

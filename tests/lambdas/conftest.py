@@ -26,7 +26,8 @@ SERVICES = (
     "quota-check",
     "experiment-tagging",
     "event-router",
-    "platform-code", "project-ready",
+    "platform-code",
+    "project-ready",
     "release-files",
     "studio-user",
 )

@@ -313,6 +313,26 @@ class TestDelete:
         ask.deletes(TWO, f"{TARGET}/WorkspaceFiles")
         assert log.named("files")[0]["removed"] == 4
 
+    @pytest.mark.parametrize("pipeline", ["churn-build", "a-name-of-more-than-twenty-letters-build"])
+    def test_what_pipelines_handed_over_goes_and_nothing_else(
+        self, store: Store, ask: Asking, log: Any, pipeline: str
+    ) -> None:
+        place = pipeline[:20]
+        keys = [f"{place}/PipeSource/AbC1", f"{place}/data/PipeSource", f"{place}-data/x", f"{place}x/PipeCicd/DeF2"]
+        store.lists("start.sh")
+        asked = {"Bucket": TARGET, "Prefix": place, "ExpectedBucketOwner": ACCOUNT}
+        versions = [{"Key": key, "VersionId": "v1"} for key in keys]
+        store.stub.add_response("list_object_versions", {"IsTruncated": False, "Versions": versions}, asked)
+        for key in (keys[0], keys[3]):  # the name of another pipeline that is cut to the same begins so as well
+            gone = {"Bucket": TARGET, "Key": key, "VersionId": "v1", "ExpectedBucketOwner": ACCOUNT}
+            store.stub.add_response("delete_object", {"VersionId": "v1"}, gone)
+        ask.deletes(plan(a_file("start.sh", START), Pipelines=[pipeline, pipeline]))
+        assert log.named("files")[0]["removed"] == 2
+
+    @pytest.mark.parametrize("pipelines", ["churn-build", [""], ["a/b"], [1], {"a": "b"}])
+    def test_names_that_no_pipeline_has_are_refused(self, ask: Asking, pipelines: Any) -> None:
+        assert "Pipelines" in ask.fails("Create", plan(a_file("start.sh", START), Pipelines=pipelines))
+
     def test_keys_that_only_begin_so_are_left_alone(self, store: Store, ask: Asking, log: Any) -> None:
         store.lists("start.sh", ["v1"], markers=["m1"], others=["start.sh.bak", "start.sh/notes"])
         store.erases("start.sh", "v1", "m1")

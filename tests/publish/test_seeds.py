@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from generators.kit import publishing
+from generators.kit.publishing import ROOT
 from generators.kit.registry import rendered
 from tools.publish.assets import collect
 from tools.publish.errors import BadAssets
@@ -29,9 +30,12 @@ FILES = {
     "requirements/lint.txt": "cfn-lint\n",
     "requirements/main.txt": "troposphere\n",
     "seedcode-repo/README.md": "Read me.\n",
-    "seedcode-repo/sklearn/model_config.yaml": "preprocess_config: {}\n",
-    "seedcode-repo/sklearn/preprocess/preprocess.py": "print()\n",
+    **{
+        f"seedcode-repo/sklearn/{name}": (ROOT / "seedcode-repo" / "sklearn" / name).read_text()
+        for name in ("model_config.yaml", "preprocess/preprocess.py", "train/train.py", "inference/inference.py")
+    },
 }
+CONFIG = FILES["seedcode-repo/sklearn/model_config.yaml"]
 IGNORED = {".venv/lib/x.py": "x", "generators/__pycache__/one.pyc": "x", "debug.log": "x"}
 
 
@@ -90,7 +94,7 @@ def test_each_seed_holds_its_part(project: Path) -> None:
         "seedcode-repo/sklearn/model_config.yaml",
     ]
     assert names(zips["mlops-cicd"]) == ["buildspec.yml"]
-    sklearn = ["model_config.yaml", "preprocess/preprocess.py"]
+    sklearn = ["inference/inference.py", "model_config.yaml", "preprocess/preprocess.py", "train/train.py"]
     assert names(zips["seedcode-repo"]) == ["README.md", *(f"sklearn/{name}" for name in sklearn)]
     assert names(zips["project-sklearn"]) == sklearn
     assert zips.keys() == {seed.name for seed in SEEDS} | {"project-sklearn"}
@@ -103,7 +107,7 @@ def test_each_framework_is_a_seed_of_its_own(project: Path) -> None:
     write(
         project,
         {
-            "seedcode-repo/xgboost/model_config.yaml": "preprocess_config: {}\n",
+            **{name.replace("/sklearn/", "/xgboost/"): text for name, text in FILES.items() if "/sklearn/" in name},
             "seedcode-repo/drafts/notes.md": "Later.\n",
         },
     )
@@ -111,7 +115,7 @@ def test_each_framework_is_a_seed_of_its_own(project: Path) -> None:
     zips = seed_zips(problems, project)
     assert problems == []
     assert {name for name in zips if name.startswith("project-")} == {"project-sklearn", "project-xgboost"}
-    assert names(zips["project-xgboost"]) == ["model_config.yaml"]
+    assert names(zips["project-xgboost"]) == names(zips["project-sklearn"])
 
 
 def test_a_framework_that_is_offered_but_not_tracked_is_refused(project: Path) -> None:
@@ -126,10 +130,11 @@ def test_a_framework_that_is_offered_but_not_tracked_is_refused(project: Path) -
 
 
 @pytest.mark.parametrize(("config", "told"), [
-    ("preprocess_config: [\n  : x", "is no YAML: while parsing"),
-    ("foo: bar\n", "has no preprocess_config: write the section"),
-    ("just words\n", "has no preprocess_config: write the section"),
-    ("preprocess_config: {entrypoint: preprocess/nope.py}\n", "names preprocess/nope.py in preprocess_config.entrypoint,"),
+    ("preprocess_config: [\n  : x", "seedcode-repo/sklearn/model_config.yaml:2: "),
+    ("foo: bar\n", "preprocess_config"),
+    ("just words\n", "model_config.yaml:1: "),
+    (CONFIG.replace("entrypoint: preprocess/preprocess.py", "entrypoint: preprocess/nope.py"), "preprocess/nope.py"),
+    (CONFIG.replace("metric: auc", "metric: aux"), "quality_gate"),
 ])  # fmt: skip
 def test_a_configuration_that_no_project_could_begin_with_is_refused(project: Path, config: str, told: str) -> None:
     write(project, {"seedcode-repo/sklearn/model_config.yaml": config})
@@ -177,7 +182,7 @@ def test_too_many_bytes_fail_loudly(project: Path) -> None:
     write(project, {"seedcode-repo/data.csv": "1,2\n" * (MOST_BYTES // 4)})
     problems: list[str] = []
     seed_zips(problems, project)
-    assert len(problems) == 1 and problems[0].startswith("the seed seedcode-repo has 5,000,")
+    assert len(problems) == 1 and problems[0].startswith("the seed seedcode-repo has 5,0")
 
 
 def test_an_empty_seed_and_a_link_are_refused(project: Path) -> None:

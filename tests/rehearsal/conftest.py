@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("ministack", reason="these tests run in the rehearsal environment")
 
 from rehearsal.client import Emulator, emulator
+from tests.rehearsal.small import ROUTER, SEED
 
 # Two modules, as our own zips have; answers with what a function finds around itself.
 GREETER = {
@@ -88,7 +89,10 @@ def account() -> Iterator[Emulator]:
         "v1/mixed.yaml": (Path(__file__).parent / "templates/mixed.yaml").read_bytes(),
         "zips/greeter.zip": zipped(GREETER),
         "zips/late.zip": zipped(LATE),
+        "zips/router.zip": zipped(ROUTER),
         "seeds/seed.zip": zipped({"README.md": "seed"}),
+        "seeds/push.zip": zipped(SEED),
+        "seeds/empty.zip": zipped({"README.md": "seed", "package/__init__.py": ""}),
     }
     with emulator() as running:
         for region in ("us-east-1", "eu-south-1"):

@@ -7,14 +7,16 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from rehearsal.client import ROOT, Emulator, Session, emulator
+from rehearsal.client import ROOT, Emulator, Session, emulator, fetch
+from tests.rehearsal.small import git, pushed
 
 REGION, BUCKET = "us-east-1", "mlops-local-us-east-1"
 # Publishes the working tree into a folder of the test's own, in the environment that can render it.
@@ -109,6 +111,11 @@ class Story:
         number = self.settled(self.admin, project)["ServiceCatalogProvisionedProductDetails"]["ProvisionedProductId"]
         told = self.admin.client("servicecatalog").describe_provisioned_product(Id=number)["ProvisionedProductDetail"]
         return {**told, "StackName": f"SC-{self.outputs['PlatformKeyArn'].split(':')[4]}-{number}"}
+
+    def settings(self, project: str) -> dict[str, str]:
+        """Read what a project publishes of itself."""
+        found = self.account.client("ssm").get_parameter(Name=f"/mlops/projects/{project}/settings")
+        return dict(json.loads(found["Parameter"]["Value"]))
 
     def of_project(self, project: str) -> set[str]:
         """Name what the project's stack has."""
@@ -362,30 +369,127 @@ def test_scientist_works_in_the_own_profile_and_project_alone(story: Story) -> N
             story.account.studio(story.person("anna@example.com", name), story.domain, "anna-churn")
 
 
-def test_push_reaches_the_router_which_finds_no_pipeline_yet(story: Story) -> None:
-    found = story.account.client("ssm").get_parameter(Name="/mlops/projects/churn/settings")["Parameter"]["Value"]
-    settings = json.loads(found)
-    detail = {
-        "event": "referenceUpdated",
-        "repositoryName": settings["repository_name"],
-        "repositoryId": settings["repository_name"],
-        "referenceType": "branch",
-        "referenceName": "main",
-        "referenceFullName": "refs/heads/main",
-        "commitId": "0" * 40,
-        "oldCommitId": "1" * 40,
-    }
-    entry = {
-        "Source": "aws.codecommit",
-        "DetailType": "CodeCommit Repository State Change",
-        "Resources": [settings["repository_arn"]],
-        "Detail": json.dumps(detail),
-    }
-    story.account.client("events").put_events(Entries=[entry])
+def executions(story: Story, pipeline: str) -> dict[str, dict[str, Any]]:
+    """Give the executions of a pipeline by their number, oldest first."""
+    api = story.account.client("codepipeline")
+    found = api.list_pipeline_executions(pipelineName=pipeline)["pipelineExecutionSummaries"]
+    return {row["pipelineExecutionId"]: row for row in reversed(found)}
+
+
+def actions(story: Story, pipeline: str, number: str) -> dict[str, str]:
+    """Give the actions that an execution came to, with what became of each."""
+    given = {"pipelineName": pipeline, "filter": {"pipelineExecutionId": number}}
+    rows = story.account.client("codepipeline").list_action_executions(**given)["actionExecutionDetails"]
+    return {row["actionName"]: row["status"] for row in reversed(rows)}
+
+
+def built(story: Story, pipeline: str, known: Iterable[str]) -> tuple[str, str]:
+    """Wait for the next execution and its end; give its number and what became of it."""
+    (number,) = until(lambda: set(executions(story, pipeline)) - set(known))
+    until(lambda: executions(story, pipeline)[number]["status"] not in ("InProgress", "Stopping"), 300)
+    return number, executions(story, pipeline)[number]["status"]
+
+
+def test_first_push_becomes_a_registered_model(story: Story, tmp_path: Path) -> None:
+    settings = story.settings("churn")
+    ben = story.account.studio(story.person("ben@example.com", "DataScientist"), story.domain, "ben-churn")
+    waiting = executions(story, "churn-build")
+    assert [row["trigger"]["triggerType"] for row in waiting.values()] == ["CreatePipeline"]
+    assert set(actions(story, "churn-build", *waiting)) == {"Source", "Cicd"}, "nothing is built before the first push"
+    url = f"{story.account.endpoint}/v1/repos/{settings['repository_name']}"
+    assert git(tmp_path, ben, "clone", url, "churn").returncode == 0
+    other = f"{story.account.endpoint}/v1/repos/{story.settings('fraud')['repository_name']}"
+    assert git(tmp_path, ben, "clone", other, "fraud").returncode != 0, "another project's code"
+    done = pushed(tmp_path / "churn", ben, {"NOTES.md": "The first push.\n"})
+    assert done.returncode == 0, done.stderr
+    number, status = built(story, "churn-build", waiting)
+    told = "\n".join(line for row in fetch(story.account.endpoint, "builds") for line in row["_lines"])
+    assert status == "Succeeded", told[-3000:]
+    assert [row["status"] for row in executions(story, "churn-build").values()] == ["Stopped", "Succeeded"]
+    assert actions(story, "churn-build", number) == dict.fromkeys(
+        ("Source", "Cicd", "Validate", "PushPreprocessing", "PushTraining", "PushInference", "SMPipeline"), "Succeeded"
+    )
+    api = ben.client("sagemaker")
+    (version,) = api.list_model_packages(ModelPackageGroupName=settings["model_package_group"])[
+        "ModelPackageSummaryList"
+    ]
+    described = api.describe_model_package(ModelPackageName=version["ModelPackageArn"])
+    assert described["ModelApprovalStatus"] == "PendingManualApproval"
+    commit = git(tmp_path / "churn", ben, "rev-parse", "HEAD").stdout.strip()
+    assert described["CustomerMetadataProperties"]["commit"] == commit
+    (run,) = api.list_pipeline_executions(PipelineName=settings["model_package_group"])["PipelineExecutionSummaries"]
+    assert run["PipelineExecutionStatus"] == "Succeeded"
+    steps = api.list_pipeline_execution_steps(PipelineExecutionArn=run["PipelineExecutionArn"])[
+        "PipelineExecutionSteps"
+    ]
+    assert {step["StepName"]: step["StepStatus"] for step in steps} == dict.fromkeys(
+        ("Preprocess", "Train", "Evaluate", "Baseline", "QualityGate", "Register"), "Succeeded"
+    )
+    model = described["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    bucket, _, key = model.removeprefix("s3://").partition("/")
+    assert ben.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+    # What a data scientist reads, and what stays closed to one.
+    logs = ben.client("logs")
+    group = f"/mlops/projects/{settings['model_package_group']}/builds"
+    lines = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+    assert any(version["ModelPackageArn"] in line for line in lines)
+    with refused("sagemaker:UpdateModelPackage"):
+        api.update_model_package(ModelPackageArn=version["ModelPackageArn"], ModelApprovalStatus="Approved")
+    with refused("codepipeline:StartPipelineExecution"):
+        ben.client("codepipeline").start_pipeline_execution(name="churn-build")
+    source = next(
+        row["Key"]
+        for row in story.account.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+        if "/PipeSource/" in row["Key"]
+    )
+    with refused("s3:PutObject"):
+        ben.client("s3").put_object(Bucket=bucket, Key=source, Body=b"mine")
+
+
+def test_push_that_is_wrong_says_so_and_the_next_one_waits_its_turn(story: Story, tmp_path: Path) -> None:
+    settings = story.settings("churn")
+    ben = story.account.studio(story.person("ben@example.com", "DataScientist"), story.domain, "ben-churn")
+    known = executions(story, "churn-build")
+    assert (
+        git(
+            tmp_path, ben, "clone", f"{story.account.endpoint}/v1/repos/{settings['repository_name']}", "churn"
+        ).returncode
+        == 0
+    )
+    config = (tmp_path / "churn/model_config.yaml").read_text()
+    assert (
+        pushed(
+            tmp_path / "churn", ben, {"model_config.yaml": config.replace("train_config:", "train_confg:")}
+        ).returncode
+        == 0
+    )
+    (wrong,) = until(lambda: set(executions(story, "churn-build")) - set(known))
+    gate = config.replace("threshold: 0.", "threshold: 0.99999")
+    assert gate != config
+    assert pushed(tmp_path / "churn", ben, {"model_config.yaml": gate}).returncode == 0, "a push while a build runs"
+    number, status = built(story, "churn-build", {*known, wrong})
+    assert (executions(story, "churn-build")[wrong]["status"], status) == ("Failed", "Failed")
+    assert actions(story, "churn-build", wrong)["Validate"] == "Failed"
+    assert actions(story, "churn-build", number)["SMPipeline"] == "Failed"
+    group = f"/mlops/projects/{settings['model_package_group']}/builds"
+    lines = [event["message"] for event in ben.client("logs").filter_log_events(logGroupName=group)["events"]]
+    assert any("model_config.yaml:" in line and "train_config" in line for line in lines), (
+        "the line, and what was meant"
+    )
+    assert any("0.99999" in line and "auc" in line for line in lines), "the gate, and what it asks for"
+    found = ben.client("sagemaker").list_model_packages(ModelPackageGroupName=settings["model_package_group"])
+    assert len(found["ModelPackageSummaryList"]) == 1, "nothing that failed is registered"
+
+
+def test_approval_reaches_the_router_which_finds_no_deployment_yet(story: Story) -> None:
+    group = story.settings("churn")["model_package_group"]
+    approver = story.person("olga@example.com", "ModelApprover").client("sagemaker")
+    (version,) = approver.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    approver.update_model_package(ModelPackageArn=version["ModelPackageArn"], ModelApprovalStatus="Approved")
     logs, groups = story.account.client("logs"), story.account.client("logs").describe_log_groups()["logGroups"]
-    group = next(g["logGroupName"] for g in groups if "EventRouter" in g["logGroupName"])
-    lines = lambda: [e["message"] for e in logs.filter_log_events(logGroupName=group)["events"]]  # noqa: E731
-    until(lambda: any("no-pipeline" in line for line in lines()), 20)
+    router = next(g["logGroupName"] for g in groups if "EventRouter" in g["logGroupName"])
+    lines = lambda: [e["message"] for e in logs.filter_log_events(logGroupName=router)["events"]]  # noqa: E731
+    until(lambda: any("no-pipeline" in line and "churn-deploy" in line for line in lines()), 20)
 
 
 def test_app_that_will_not_end_is_named_and_deleting_again_goes_on(story: Story) -> None:

@@ -49,11 +49,7 @@ SEEDS = (
             ".ci",
             ".taskcat.yml",
             "SECURITY.md",
-            "docs/guides/data-science-admin.md",
-            "docs/guides/data-scientist.md",
-            "docs/house-rules.md",
-            "docs/proofs.md",
-            "docs/reference",
+            "docs",
             "lambdas",
             "mlops-cicd",
             "proofs",
@@ -76,8 +72,19 @@ SEEDS = (
         # What templates are rendered from: which functions there are, their definitions, and which frameworks.
         ("lambdas/*/handler.py", "lambdas/*/*.asl.json", "requirements/main.txt", "seedcode-repo/*/model_config.yaml"),
     ),
-    # The tests of what a job's owner rarely changes stay with the maintainers of the library, for the same reason.
-    Seed("mlops-cicd", "mlops-cicd", ("mlops-cicd/tests/config", "mlops-cicd/tests/images", "mlops-cicd/tests/local")),
+    # What pipelines run, with the tests of jobs and definition. What runs a definition on a laptop is no pipeline's, and tests of
+    # the rest stay with the maintainers of the library, for the same reason as above.
+    Seed(
+        "mlops-cicd",
+        "mlops-cicd",
+        (
+            "mlops-cicd/mlops_cicd/laptop.py",
+            "mlops-cicd/mlops_cicd/local",
+            "mlops-cicd/tests/config",
+            "mlops-cicd/tests/images",
+            "mlops-cicd/tests/local",
+        ),
+    ),
     Seed("seedcode-repo", "seedcode-repo"),
 )
 

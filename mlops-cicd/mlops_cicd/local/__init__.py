@@ -23,7 +23,8 @@ Execution(id, arn, pipeline_name, status: "Succeeded" | "Failed" | "Stopped", fa
           steps: tuple[StepRecord, ...], parameters)
 StepRecord(name, type, status: "Starting" | "Executing" | "Succeeded" | "Failed" | "Stopped" | "NotRun",
            started: str | None, ended: str | None, seconds: float, failure: str | None, detail: str, log: Path | None,
-           output: Mapping[str, Any]); Execution.step(name) gives one. `failure` ends with the tail of the log, on_step's detail does not.
+           output: Mapping[str, Any])
+      # Execution.step(name) gives one; `failure` ends with the tail of the log, on_step's detail does not
 
 Jobs alone (same code; `request` is the body of the Create...Job call with every value resolved):
 Job(name: str, folder: Path,   # folder: new, holds sandbox and log
@@ -36,7 +37,7 @@ run_processing(request, job) -> dict     # ProcessingJobName, ProcessingJobStatu
 run_training(request, job) -> dict       # TrainingJobName, ModelArtifacts, FinalMetricDataList, TrainingTimeInSeconds ...
 run_transform(request, model, job) -> dict    # model: the CreateModel request (PrimaryContainer or Containers)
 Each raises DefinitionError for what it cannot play, then JobFailed(reason, log_tail, status "Failed" | "Stopped", exit_message).
-serve(model, job, port: int = 0) -> Server    # context manager: .url, .port, .process, .invoke(body, content_type, accept), .close();
+serve(model, job, port: int = 0) -> Server    # context manager: .url .port .process .close() .invoke(body, content_type, accept);
                                               # GET /ping, POST /invocations on 127.0.0.1
 
 Store protocol: list(uri) -> URIs under the raw prefix, download(uri, folder) -> paths, upload(file or folder, uri) -> URIs

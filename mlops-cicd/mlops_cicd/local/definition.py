@@ -109,7 +109,7 @@ def _parameters(declared: Any, given: Mapping[str, Any], wrong: list[str]) -> di
         declared = []
     for item in declared:
         name, kind = dig(item, "Name"), dig(item, "Type") or "String"
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or kind not in _CASTS:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(kind, str) or kind not in _CASTS:
             wrong.append(f"Parameter {name!r} of type {kind!r} is not understood. Types are {', '.join(_CASTS)}.")
         elif name in values:
             wrong.append(f"Parameter {name} is there twice. Rename one of the two.")
@@ -167,7 +167,7 @@ def _flat(steps: Any, branch: tuple[str, bool] | None, where: str, wrong: list[s
             needed = {str(parts[1]) for parts in gets(own) if parts[0] == "Steps" and len(parts) > 1}
         except ValueError:
             needed = set()  # told as a problem of the expression
-        depends = body.get("DependsOn") or []
+        depends = body["DependsOn"] if isinstance(body.get("DependsOn"), list) else []
         needed |= {item for item in depends if isinstance(item, str)} | ({branch[0]} if branch else set())
         yield Step(name, kind, body, frozenset(needed), branch)
         if kind == "Condition":
@@ -202,7 +202,11 @@ def _step_problems(name: str, kind: str, body: Mapping[str, Any]) -> Iterator[st
 def _property_file_problems(name: str, body: Mapping[str, Any]) -> Iterator[str]:
     outputs = dig(body, "Arguments", "ProcessingOutputConfig", "Outputs")
     names = [dig(item, "OutputName") for item in outputs] if isinstance(outputs, list) else []
-    for item in body.get("PropertyFiles") or ():
+    files = body.get("PropertyFiles") or []
+    if not isinstance(files, list):
+        yield f"Step {name}: PropertyFiles is no list. Write one."
+        return
+    for item in files:
         if not isinstance(item, Mapping) or set(item) != {"PropertyFileName", "OutputName", "FilePath"}:
             yield f"Step {name}: a property file has PropertyFileName, OutputName and FilePath. Write them."
         elif item["OutputName"] not in names:
@@ -227,7 +231,8 @@ def _reference_problems(step: Step, steps: Mapping[str, Step], parameters: Mappi
             mend = f"Did you mean {near}?" if near else "Declare it."
             yield f"Step {step.name}: there is no parameter {parts[1]}. {mend}"
         elif parts[0] == "Steps" and len(parts) == 4 and parts[2] == "PropertyFiles" and parts[1] in steps:
-            files = [dig(item, "PropertyFileName") for item in steps[str(parts[1])].body.get("PropertyFiles") or ()]
+            held = steps[str(parts[1])].body.get("PropertyFiles")
+            files = [dig(item, "PropertyFileName") for item in held] if isinstance(held, list) else []
             if parts[3] not in files:
                 yield f"Step {step.name}: step {parts[1]} has no property file {parts[3]}. Name it in that step's PropertyFiles."
 

@@ -100,9 +100,9 @@ def _named(items: Any, key: str, where: str) -> Found:
         name = dig(item, key)
         if name is None:
             yield True, f"{where}: an item has no {key}. Write one."
-        elif known(name) and name in seen:
+        elif isinstance(name, str) and name in seen:
             yield True, f"{where}: {key} {name!r} is there twice. Rename one of the two."
-        elif known(name):
+        elif isinstance(name, str):
             seen.add(name)
 
 

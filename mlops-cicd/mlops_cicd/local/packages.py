@@ -53,8 +53,8 @@ class Inventory:
 class Tools:
     """What a job of one image runs with.
 
-    The interpreter, the folders of installed dependencies and of compiled packages, all folders that must be seen in the sandbox, and
-    the plan of the imports' watch.
+    The interpreter, the folders of installed dependencies and of compiled packages, all folders that must be seen in the sandbox,
+    and the plan of the imports' watch.
     """
 
     python: Path

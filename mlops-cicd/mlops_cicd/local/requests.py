@@ -40,11 +40,19 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Strings:
-    """A map or list whose values the service takes as strings only."""
+    """A map (or list) whose values the service takes as strings only."""
+
+    kind: type[Any] = dict
 
 
+@dataclass(frozen=True)
+class Text:
+    """A value that is text."""
+
+
+TEXT = Text()
 PLAYED = None  # read, or of no effect on what is computed (keys, networks, tags, machine types)
-Rule = Any  # PLAYED, Told, Refused, OneOf, Strings, a dict of rules, or a list with one rule for its items
+Rule = Any  # PLAYED, TEXT, Told, Refused, OneOf, Strings, a dict of rules, or a list with one rule for its items
 
 _VPC: Rule = PLAYED
 _WHOLE = OneOf(("FullyReplicated",), "Use FullyReplicated.", {"ShardedByS3Key": "one instance gets everything"})
@@ -53,14 +61,14 @@ _UNPACKED = OneOf(("None",), "Compressed input is not unpacked here: write the d
 _EXPERIMENT = Told("nothing is written to SageMaker Experiments")
 
 PROCESSING: Rule = {
-    "ProcessingJobName": PLAYED,
+    "ProcessingJobName": TEXT,
     "ProcessingInputs": [
         {
-            "InputName": PLAYED,
+            "InputName": TEXT,
             "AppManaged": OneOf((False,), "Give the input an S3Input."),
             "S3Input": {
-                "S3Uri": PLAYED,
-                "LocalPath": PLAYED,
+                "S3Uri": TEXT,
+                "LocalPath": TEXT,
                 "S3DataType": _PREFIX,
                 "S3InputMode": OneOf(("File",), "Pipe mode is not played: use File."),
                 "S3DataDistributionType": _WHOLE,
@@ -75,11 +83,11 @@ PROCESSING: Rule = {
         "KmsKeyId": PLAYED,
         "Outputs": [
             {
-                "OutputName": PLAYED,
+                "OutputName": TEXT,
                 "AppManaged": OneOf((False,), "Give the output an S3Output."),
                 "S3Output": {
-                    "S3Uri": PLAYED,
-                    "LocalPath": PLAYED,
+                    "S3Uri": TEXT,
+                    "LocalPath": TEXT,
                     "S3UploadMode": OneOf(
                         ("EndOfJob",), "Use EndOfJob.", {"Continuous": "files go up when the job ends"}
                     ),
@@ -91,16 +99,16 @@ PROCESSING: Rule = {
     "ProcessingResources": {
         "ClusterConfig": {
             "InstanceCount": PLAYED,
-            "InstanceType": PLAYED,
+            "InstanceType": TEXT,
             "VolumeSizeInGB": PLAYED,
             "VolumeKmsKeyId": PLAYED,
         }
     },
     "StoppingCondition": {"MaxRuntimeInSeconds": PLAYED},
-    "AppSpecification": {"ImageUri": PLAYED, "ContainerEntrypoint": Strings(), "ContainerArguments": Strings()},
+    "AppSpecification": {"ImageUri": TEXT, "ContainerEntrypoint": Strings(list), "ContainerArguments": Strings(list)},
     "Environment": Strings(),
     "NetworkConfig": PLAYED,
-    "RoleArn": PLAYED,
+    "RoleArn": TEXT,
     "Tags": PLAYED,
     "ExperimentConfig": _EXPERIMENT,
 }
@@ -109,25 +117,25 @@ _MODE = OneOf(
     ("File",), "Pipe mode is not played: use File.", {"FastFile": "files are copied before the job, as in File mode"}
 )
 TRAINING: Rule = {
-    "TrainingJobName": PLAYED,
+    "TrainingJobName": TEXT,
     "HyperParameters": Strings(),
     "AlgorithmSpecification": {
-        "TrainingImage": PLAYED,
+        "TrainingImage": TEXT,
         "AlgorithmName": Refused(
             "An algorithm of the marketplace is not on this machine: name a TrainingImage and your own code."
         ),
         "TrainingInputMode": _MODE,
-        "MetricDefinitions": [{"Name": PLAYED, "Regex": PLAYED}],
+        "MetricDefinitions": [{"Name": TEXT, "Regex": TEXT}],
         "EnableSageMakerMetricsTimeSeries": PLAYED,
-        "ContainerEntrypoint": Strings(),
-        "ContainerArguments": Strings(),
+        "ContainerEntrypoint": Strings(list),
+        "ContainerArguments": Strings(list),
         "TrainingImageConfig": PLAYED,
     },
-    "RoleArn": PLAYED,
+    "RoleArn": TEXT,
     "InputDataConfig": [
         {
-            "ChannelName": PLAYED,
-            "ContentType": PLAYED,
+            "ChannelName": TEXT,
+            "ContentType": TEXT,
             "InputMode": _MODE,
             "CompressionType": _UNPACKED,
             "RecordWrapperType": OneOf(("None",), "RecordIO is not written here: read plain files."),
@@ -135,7 +143,7 @@ TRAINING: Rule = {
             "DataSource": {
                 "S3DataSource": {
                     "S3DataType": _PREFIX,
-                    "S3Uri": PLAYED,
+                    "S3Uri": TEXT,
                     "S3DataDistributionType": _WHOLE,
                     "AttributeNames": Refused("Augmented manifests are not read here: use S3Prefix."),
                     "InstanceGroupNames": Refused(
@@ -148,11 +156,11 @@ TRAINING: Rule = {
     ],
     "OutputDataConfig": {
         "KmsKeyId": PLAYED,
-        "S3OutputPath": PLAYED,
+        "S3OutputPath": TEXT,
         "CompressionType": OneOf(("GZIP",), "Only model.tar.gz is written here: use GZIP."),
     },
     "ResourceConfig": {
-        "InstanceType": PLAYED,
+        "InstanceType": TEXT,
         "InstanceCount": PLAYED,
         "VolumeSizeInGB": PLAYED,
         "VolumeKmsKeyId": PLAYED,
@@ -186,28 +194,28 @@ TRAINING: Rule = {
 
 _JOINED = "Input and output are not joined here: leave DataProcessing out and join them in a Processing step."
 TRANSFORM: Rule = {
-    "TransformJobName": PLAYED,
-    "ModelName": PLAYED,
+    "TransformJobName": TEXT,
+    "ModelName": TEXT,
     "MaxConcurrentTransforms": PLAYED,
     "ModelClientConfig": {"InvocationsTimeoutInSeconds": PLAYED, "InvocationsMaxRetries": PLAYED},
     "MaxPayloadInMB": PLAYED,
     "BatchStrategy": OneOf(("MultiRecord", "SingleRecord"), "Use MultiRecord or SingleRecord."),
     "Environment": Strings(),
     "TransformInput": {
-        "DataSource": {"S3DataSource": {"S3DataType": _PREFIX, "S3Uri": PLAYED}},
-        "ContentType": PLAYED,
+        "DataSource": {"S3DataSource": {"S3DataType": _PREFIX, "S3Uri": TEXT}},
+        "ContentType": TEXT,
         "CompressionType": _UNPACKED,
         "SplitType": OneOf(("None", "Line"), "Only None and Line are played: use one of them."),
     },
     "TransformOutput": {
-        "S3OutputPath": PLAYED,
-        "Accept": PLAYED,
+        "S3OutputPath": TEXT,
+        "Accept": TEXT,
         "AssembleWith": OneOf(("None", "Line"), "Use None or Line."),
         "KmsKeyId": PLAYED,
     },
     "DataCaptureConfig": Told("requests are not captured"),
     "TransformResources": {
-        "InstanceType": PLAYED,
+        "InstanceType": TEXT,
         "InstanceCount": PLAYED,  # the objects are shared out among the instances, the output is the same
         "VolumeKmsKeyId": PLAYED,
         "TransformAmiVersion": PLAYED,
@@ -223,13 +231,13 @@ TRANSFORM: Rule = {
 
 _CONTAINER: Rule = {
     "ContainerHostname": PLAYED,
-    "Image": PLAYED,
+    "Image": TEXT,
     "ImageConfig": PLAYED,
     "Mode": OneOf(("SingleModel",), "Only SingleModel is played."),
-    "ModelDataUrl": PLAYED,
+    "ModelDataUrl": TEXT,
     "ModelDataSource": {
         "S3DataSource": {
-            "S3Uri": PLAYED,
+            "S3Uri": TEXT,
             "S3DataType": OneOf(("S3Object",), "Name one model.tar.gz: use S3Object."),
             "CompressionType": OneOf(("Gzip",), "Name one model.tar.gz: use Gzip."),
         }
@@ -242,11 +250,11 @@ _CONTAINER: Rule = {
     "MultiModelConfig": Refused("Several models in one container are not played: name one ModelDataUrl."),
 }
 MODEL: Rule = {
-    "ModelName": PLAYED,
+    "ModelName": TEXT,
     "PrimaryContainer": _CONTAINER,
     "Containers": [_CONTAINER],
     "InferenceExecutionConfig": PLAYED,
-    "ExecutionRoleArn": PLAYED,
+    "ExecutionRoleArn": TEXT,
     "Tags": PLAYED,
     "VpcConfig": _VPC,
     "EnableNetworkIsolation": PLAYED,
@@ -272,7 +280,7 @@ RULES: Mapping[str, Rule] = {
     "Transform": TRANSFORM,
     "Model": MODEL,
     "RegisterModel": REGISTER,
-    "Fail": {"ErrorMessage": PLAYED},
+    "Fail": {"ErrorMessage": TEXT},
 }
 
 
@@ -284,18 +292,23 @@ def key_findings(value: Any, rule: Rule, where: str) -> Iterator[tuple[bool, str
         yield False, f"not played: {where} ({rule.why})"
     elif isinstance(rule, Refused):
         yield True, f"{where} is not played here. {rule.mend}"
+    elif isinstance(rule, Text):
+        if not isinstance(value, str):
+            yield True, f"{where} is {value!r}. Write text."
     elif isinstance(rule, OneOf):
-        if rule.told and value in rule.told:
+        if isinstance(value, str) and rule.told and value in rule.told:
             yield False, f"not played: {where} {value} ({rule.told[value]})"
         elif value not in rule.values:
             yield True, f"{where} is {value!r}, which is not played here. {rule.mend}"
     elif isinstance(rule, Strings):
-        yield from _strings(value, where)
+        yield from _strings(value, rule.kind, where)
     elif isinstance(rule, list):
         if not isinstance(value, list):
             yield True, f"{where} is no list. Write a list."
             return
         for index, item in enumerate(value):
+            if item is None:
+                yield True, f"{where}[{index}] is null. Take it away."
             yield from key_findings(item, rule[0], f"{where}[{index}]")
     else:
         yield from _keys(value, rule, where)
@@ -317,11 +330,11 @@ def _keys(value: Any, rule: Mapping[str, Rule], where: str) -> Iterator[tuple[bo
             )
 
 
-def _strings(value: Any, where: str) -> Iterator[tuple[bool, str]]:
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
-    if items is None:
-        yield True, f"{where} is {type(value).__name__}. Write strings."
+def _strings(value: Any, kind: type[Any], where: str) -> Iterator[tuple[bool, str]]:
+    if not isinstance(value, kind):
+        yield True, f"{where} is {type(value).__name__}. Write {'an object' if kind is dict else 'a list'} of strings."
         return
+    items = value.items() if isinstance(value, dict) else enumerate(list(value))
     for key, item in items:
         if isinstance(item, bool | int | float):
             yield (

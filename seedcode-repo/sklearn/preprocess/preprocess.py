@@ -4,25 +4,34 @@ A SageMaker processing job runs this as it is. On a laptop, give the folders:
 
     python preprocess/preprocess.py --input data --output build
 
-It needs what AWS's scikit-learn image holds, and nothing else: pandas, numpy and scikit-learn."""
+It needs what AWS's scikit-learn image holds, and nothing else: pandas, numpy and scikit-learn. The rows of the test set are
+written a second time as batch/batch.csv, without header and target: that is what a batch transform is given, and what an
+evaluation compares with test/test.csv, row by row."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.model_selection import train_test_split
 
-SAMPLE = "scikit-learn's breast cancer data"
-# A job's own code is put there, beside the data.
-CODE = "code"
 CLASSIFICATION = ("binary_classification", "multiclass_classification")
+# What is taken without data, by problem type: real measurements, which scikit-learn carries with it.
+SAMPLES = {
+    "binary_classification": ("scikit-learn's breast cancer data", load_breast_cancer),
+    "multiclass_classification": ("scikit-learn's wine data", load_wine),
+    "regression": ("scikit-learn's diabetes data", load_diabetes),
+}
+# Of a job, below the input: its own code, and the data that its configuration names.
+CODE, DATA = "code", "data"
 
 
 class BadData(Exception):
@@ -31,18 +40,26 @@ class BadData(Exception):
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; the defaults are those of a processing job."""
-    parser = argparse.ArgumentParser(description="Split a table into the sets for training, validation and test.")
-    parser.add_argument("--input", type=Path, default=Path("/opt/ml/processing/input"), help="folder with .csv files")
-    parser.add_argument("--output", type=Path, default=Path("/opt/ml/processing/output"), help="folder for the sets")
+    place = base() / "processing"
+    parser = argparse.ArgumentParser(
+        description="Split a table into the sets for training, validation and test.", allow_abbrev=False
+    )
+    parser.add_argument("--input", type=Path, default=place / "input", help="folder with .csv files")
+    parser.add_argument("--output", type=Path, default=place / "output", help="folder for the sets")
     parser.add_argument("--target", default="target", help="column to predict")
-    parser.add_argument("--problem-type", default=CLASSIFICATION[0], choices=(*CLASSIFICATION, "regression"))
+    parser.add_argument("--problem-type", default=CLASSIFICATION[0], choices=tuple(SAMPLES))
     parser.add_argument("--validation-share", type=float, default=0.15, help="share of the rows, between 0 and 1")
     parser.add_argument("--test-share", type=float, default=0.15, help="share of the rows, between 0 and 1")
     parser.add_argument("--seed", type=int, default=42, help="the same seed and data give the same sets")
     return parser.parse_args(words)
 
 
-def read(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+def base() -> Path:
+    """Give the folder in which SageMaker puts what a job reads and takes what it writes."""
+    return Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+
+
+def read(folder: Path, problem_type: str) -> tuple[pd.DataFrame, list[str]]:
     """Read every .csv file below a folder as one table, or the sample when there is no file at all; say which it was."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     files = {name: path for name, path in files.items() if not ignored(name)}
@@ -51,8 +68,20 @@ def read(folder: Path) -> tuple[pd.DataFrame, list[str]]:
         return together(tables), list(tables)
     if files:
         raise BadData(f"{folder} holds no .csv file, but {listed(files)}: convert the data to CSV with a header")
-    print(f"There is no data in {folder}: taking {SAMPLE} in its place. Put .csv files there to use your own.")
-    return load_breast_cancer(as_frame=True).frame, [SAMPLE]
+    if (folder / DATA).is_dir():
+        raise BadData(
+            f"{folder / DATA} is empty: upload .csv files to the place that data_config.inputs.data names, or set it to `sample`"
+        )
+    data, name = sample(problem_type)
+    print(f"There is no data in {folder}: taking {name} in its place. Put .csv files there to use your own.")
+    return data, [name]
+
+
+def sample(problem_type: str) -> tuple[pd.DataFrame, str]:
+    """Give the sample of a problem type, its column `target` first, and its name."""
+    name, load = SAMPLES[problem_type]
+    data = load(as_frame=True).frame
+    return data[["target", *(column for column in data.columns if column != "target")]], name
 
 
 def ignored(name: str) -> bool:
@@ -63,14 +92,25 @@ def ignored(name: str) -> bool:
 def table(path: Path) -> pd.DataFrame:
     """Read one file."""
     try:
-        read_as = pd.read_csv(path)
+        # Whole columns at once: in pieces, the type of a column could depend on the size of the file.
+        read_as = pd.read_csv(path, low_memory=False)
+        twice = doubles(path)
     except pd.errors.EmptyDataError:
         raise BadData(f"{path} is empty: remove it, or write the table into it") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, csv.Error, UnicodeDecodeError) as error:
         raise BadData(f"{path} can't be read as CSV ({str(error).strip()}): write it as UTF-8, with commas") from error
     if read_as.empty:
         raise BadData(f"{path} has a header and no rows: remove it, or write the rows into it")
+    if twice:
+        raise BadData(f"{path} has more than one column called {listed(twice)}: give each column a name of its own")
     return read_as
+
+
+def doubles(path: Path) -> list[str]:
+    """List the names that a header has more than once, which pandas would change without a word."""
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        header = next(csv.reader(lines), [])
+    return sorted({name for name in header if name and header.count(name) > 1})
 
 
 def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -96,10 +136,15 @@ def check(data: pd.DataFrame, target: str, problem_type: str) -> None:
             f"{len(unnamed)} column(s) have no name, such as a row number: write the file without the index (to_csv(index=False))"
         )
     missing = data.isna().sum()
-    if missing.any():
-        counts = [f"{name} ({count})" for name, count in missing[missing > 0].items()]
+    empty = [name for name, count in missing.items() if count == len(data)]
+    if empty:
+        problems.append(
+            f"{listed(empty)} hold no value at all: drop the columns, or look for where their values were lost"
+        )
+    counts = [f"{name} ({count})" for name, count in missing.items() if 0 < count < len(data)]
+    if counts:
         problems.append(f"values are missing in {listed(counts)}: fill them or drop the rows")
-    features = data.drop(columns=[target], errors="ignore")
+    features = data.drop(columns=[target, *empty], errors="ignore")
     words = [name for name in features.columns if not pd.api.types.is_numeric_dtype(features[name])]
     if words:
         problems.append(f"{listed(words)} are not numbers: encode them here, before the split is written")
@@ -116,14 +161,20 @@ def check(data: pd.DataFrame, target: str, problem_type: str) -> None:
 def check_target(values: pd.Series, problem_type: str) -> list[str]:
     """Say what keeps the target from being one of this kind of problem."""
     kinds = values.nunique()
-    if problem_type == "regression":
-        numeric = pd.api.types.is_numeric_dtype(values)
-        return [] if numeric else [f"'{values.name}' is not a number: give a number, or another --problem-type"]
-    if problem_type == "binary_classification" and kinds != 2:
-        return [f"'{values.name}' has {kinds} different values, not 2: mend the target, or give another --problem-type"]
     if kinds < 2:
         return [f"'{values.name}' has one value only: there is nothing to learn, look for the rows that are missing"]
+    if problem_type == "regression" and not pd.api.types.is_numeric_dtype(values):
+        return [f"'{values.name}' is not a number: give a number, or another --problem-type"]
+    if problem_type == "binary_classification" and kinds != 2:
+        return [f"'{values.name}' has {kinds} different values, not 2: mend the target, or give another --problem-type"]
     return []
+
+
+def prepared(data: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Put the target first, and write true and false as 1 and 0: a model is asked with numbers. Your own features go here."""
+    features = data.drop(columns=[target])
+    truths = features.select_dtypes("bool").columns
+    return pd.concat([data[target], features.astype(dict.fromkeys(truths, "int64"))], axis=1)
 
 
 def split(data: pd.DataFrame, asked: argparse.Namespace) -> dict[str, pd.DataFrame]:
@@ -151,13 +202,11 @@ def split(data: pd.DataFrame, asked: argparse.Namespace) -> dict[str, pd.DataFra
 
 
 def write(sets: dict[str, pd.DataFrame], asked: argparse.Namespace, sources: list[str]) -> None:
-    """Write SET/SET.csv for each set, target first, with a header and no index; and metadata/metadata.json."""
-    columns = list(sets["train"].columns)
-    features = [name for name in columns if name != asked.target]
+    """Write SET/SET.csv for each set, target first, with a header and no index; batch/batch.csv; metadata/metadata.json."""
+    features = [str(name) for name in sets["train"].columns if name != asked.target]
     for name, rows in sets.items():
-        folder = asked.output / name
-        folder.mkdir(parents=True, exist_ok=True)
-        rows[[asked.target, *features]].to_csv(folder / f"{name}.csv", index=False)
+        rows.to_csv(below(asked.output, name, "csv"), index=False)
+    sets["test"][features].to_csv(below(asked.output, "batch", "csv"), index=False, header=False)
     found = {
         "sources": sources,
         "problem_type": asked.problem_type,
@@ -171,9 +220,21 @@ def write(sets: dict[str, pd.DataFrame], asked: argparse.Namespace, sources: lis
             name: {str(kind): int(count) for kind, count in rows[asked.target].value_counts().sort_index().items()}
             for name, rows in sets.items()
         }
-    folder = asked.output / "metadata"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metadata.json").write_text(json.dumps(found, indent=2) + "\n")
+    below(asked.output, "metadata", "json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+def below(folder: Path, name: str, kind: str) -> Path:
+    """Give the path NAME/NAME.KIND below a folder, with its folder made."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    return folder / name / f"{name}.{kind}"
+
+
+def tell(message: str) -> None:
+    """Have the job's description say why it failed, besides its log. On a laptop there is no such place."""
+    if base().is_dir():
+        # The first kilobyte of it is the job's ExitMessage.
+        (base() / "output").mkdir(exist_ok=True)
+        (base() / "output" / "message").write_text(message[:1000], encoding="utf-8")
 
 
 def listed(names: Iterable[object]) -> str:
@@ -186,11 +247,12 @@ def main(words: Sequence[str] | None = None) -> None:
     """Read, check, split and write. Ends the process with a message when the data can't be used."""
     asked = arguments(words)
     try:
-        data, sources = read(asked.input)
+        data, sources = read(asked.input, asked.problem_type)
         check(data, asked.target, asked.problem_type)
-        sets = split(data, asked)
+        sets = split(prepared(data, asked.target), asked)
         write(sets, asked, sources)
     except BadData as error:
+        tell(str(error))
         sys.exit(f"preprocess: {error}")
     rows = ", ".join(f"{name} {len(one)}" for name, one in sets.items())
     print(

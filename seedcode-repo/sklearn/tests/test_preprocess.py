@@ -27,7 +27,7 @@ class Job:
     """A processing job on this machine: its folders, and a way to run it."""
 
     def __init__(self, folder: Path) -> None:
-        self.input, self.output = folder / "input", folder / "output"
+        self.input, self.output = folder / "input", folder / "sets"
         self.input.mkdir()
 
     def give(self, table: pd.DataFrame, name: str = "data.csv") -> None:
@@ -55,12 +55,48 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path)
 
 
-def test_without_data_it_takes_the_sample_and_says_so(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
-    sets = job.run()
+@pytest.mark.parametrize(
+    ("problem_type", "rows", "columns", "kinds"),
+    [
+        ("binary_classification", 569, 31, {0, 1}),
+        ("multiclass_classification", 178, 14, {0, 1, 2}),
+        ("regression", 442, 11, None),
+    ],
+)
+def test_without_data_it_takes_the_sample_of_the_problem_and_says_so(
+    job: Job, capsys: pytest.CaptureFixture[str], problem_type: str, rows: int, columns: int, kinds: set[int] | None
+) -> None:
+    sets = job.run("--problem-type", problem_type)
     assert "There is no data in" in capsys.readouterr().out
-    assert job.metadata["sources"] == [preprocess.SAMPLE]
-    assert sum(len(rows) for rows in sets.values()) == 569
-    assert all(rows.columns[0] == "target" and len(rows.columns) == 31 for rows in sets.values())
+    assert job.metadata["sources"] == [preprocess.SAMPLES[problem_type][0]]
+    assert sum(len(one) for one in sets.values()) == rows
+    assert all(one.columns[0] == "target" and len(one.columns) == columns for one in sets.values())
+    assert kinds is None or all(set(one["target"]) == kinds for one in sets.values())
+
+
+def test_the_samples_target_is_named_when_another_is_asked_for(job: Job) -> None:
+    assert "there is no column 'churned', only target, " in job.refused("--target", "churned")
+
+
+def test_a_place_for_data_that_holds_none_is_refused(job: Job) -> None:
+    # Otherwise a folder of the bucket that is empty would train a model on a sample, and nobody would see it.
+    (job.input / "data").mkdir()
+    assert "is empty: upload .csv files to the place that data_config.inputs.data names" in job.refused()
+
+
+def test_a_batch_is_the_test_set_without_header_and_target(job: Job, table: pd.DataFrame) -> None:
+    job.give(table)
+    test = job.run()["test"]
+    batch = pd.read_csv(job.output / "batch" / "batch.csv", header=None)
+    assert (batch.to_numpy() == test.drop(columns="target").to_numpy()).all()
+
+
+def test_true_and_false_become_numbers_and_a_target_stays_what_it_is(job: Job, table: pd.DataFrame) -> None:
+    job.give(table.assign(member=table["age"] > 0, target=table["target"] == 1))
+    test = job.run()["test"]
+    assert set(test["member"]) == {0, 1} and test["member"].dtype == "int64"
+    assert test["target"].dtype == "bool"
+    assert "True" not in (job.output / "batch" / "batch.csv").read_text()
 
 
 def test_every_row_is_in_exactly_one_set(job: Job, table: pd.DataFrame) -> None:
@@ -176,6 +212,36 @@ def test_everything_that_is_wrong_is_said_at_once(job: Job, table: pd.DataFrame)
     assert "income hold infinite values" in said
 
 
+def test_columns_without_any_value_are_named(job: Job, table: pd.DataFrame) -> None:
+    job.give(table.assign(empty="", lost=np.nan))
+    said = job.refused()
+    assert "empty, lost hold no value at all: drop the columns" in said
+    assert "are missing" not in said and "are not numbers" not in said
+
+
+def test_two_columns_of_one_name_are_refused(job: Job) -> None:
+    (job.input / "data.csv").write_text("target,age,age\n1,2,3\n0,2,4\n")
+    assert "more than one column called age" in job.refused()
+
+
+def test_a_job_says_in_its_description_why_it_failed(
+    job: Job, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    job.give(table.drop(columns="target"))
+    job.refused()
+    assert "there is no column 'target'" in (tmp_path / "output" / "message").read_text()
+
+
+def test_in_a_job_it_finds_its_folders(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    given = tmp_path / "processing" / "input" / "data"
+    given.mkdir(parents=True)
+    table.to_csv(given / "a.csv", index=False)
+    preprocess.main([])
+    assert len(pd.read_csv(tmp_path / "processing" / "output" / "train" / "train.csv")) == 70
+
+
 def test_a_missing_target_value_is_refused(job: Job, table: pd.DataFrame) -> None:
     table["target"] = table["target"].astype(float)
     table.loc[5, "target"] = np.nan
@@ -186,7 +252,8 @@ def test_a_missing_target_value_is_refused(job: Job, table: pd.DataFrame) -> Non
 @pytest.mark.parametrize(
     ("target", "words", "said"),
     [
-        ([1] * 100, [], "has 1 different values, not 2"),
+        ([1] * 100, [], "has one value only: there is nothing to learn"),
+        ([5.0] * 100, ["--problem-type", "regression"], "has one value only: there is nothing to learn"),
         ([0, 1, 2, 3] * 25, [], "has 4 different values, not 2"),
         ([1] * 100, ["--problem-type", "multiclass_classification"], "there is nothing to learn"),
         (["a", "b"] * 50, ["--problem-type", "regression"], "is not a number"),
@@ -218,7 +285,9 @@ def test_as_a_command_it_ends_with_a_message_and_no_traceback(job: Job, table: p
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "name the target with --target" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_it_says_what_it_did(job: Job, table: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     job.give(table)
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "100 rows and 3 columns from data.csv: train 70, validation 15, test 15." in done.stdout
+    job.run()
+    assert "100 rows and 3 columns from data.csv: train 70, validation 15, test 15." in capsys.readouterr().out

@@ -42,7 +42,7 @@ def compile_packages_only(own: Own) -> None:
         if prefix is None or not own(path.removeprefix(prefix)):
             original(self, path, data, **mode)
 
-    SourceFileLoader.set_data = set_data  # type: ignore[assignment]
+    SourceFileLoader.set_data = set_data  # type: ignore[method-assign]
 
 
 class Watch:

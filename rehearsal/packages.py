@@ -1,0 +1,72 @@
+"""CodeArtifact, as far as signing in goes: a token and an endpoint. No package is served at that endpoint."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rehearsal.acting import now
+from rehearsal.ledger import Ledger
+from rehearsal.services import Call, Json, Service, ServiceError
+
+TYPES = "AWS::CodeArtifact::"
+LONGEST = 12 * 3600  # seconds that a token is good for when nobody asks for less
+
+
+class Packages(Service):
+    """What `aws codeartifact login` calls."""
+
+    name = "codeartifact"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def answer_rest(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Sequence[str]],
+        body: bytes,
+        account: str,
+        region: str,
+        key: str,
+    ) -> tuple[int, Json]:
+        """Find the operation of a REST request, and play it."""
+        for operation in self.model.operation_names:
+            shapes = self.model.operation_model(operation)
+            if (shapes.http["method"], shapes.http["requestUri"]) == (method, path):
+                request = json.loads(body or b"{}")
+                for name, member in shapes.input_shape.members.items():
+                    given = query.get(member.serialization.get("name", name))
+                    if given and member.serialization.get("location") == "querystring":
+                        request[name] = int(given[0]) if member.type_name == "long" else given[0]
+                return self.answer(operation, json.dumps(request).encode(), account, region, key)
+        return 404, {"__type": "UnknownOperationException", "message": f"The rehearsal does not play {method} {path}."}
+
+    def get_authorization_token(self, call: Call) -> Json:
+        domain = call.request["domain"]
+        call.allow("codeartifact:GetAuthorizationToken", call.arn("codeartifact", f"domain/{domain}"))
+        call.allow("sts:GetServiceBearerToken", "*", **{"sts:AWSServiceName": "codeartifact.amazonaws.com"})
+        self._made(call, "Domain", DomainName=domain)
+        seconds = call.request.get("durationSeconds") or LONGEST
+        return {"authorizationToken": secrets.token_urlsafe(96), "expiration": now() + timedelta(seconds=seconds)}
+
+    def get_repository_endpoint(self, call: Call) -> Json:
+        domain, name = call.request["domain"], call.request["repository"]
+        call.allow("codeartifact:GetRepositoryEndpoint", call.arn("codeartifact", f"repository/{domain}/{name}"))
+        self._made(call, "Repository", DomainName=domain, RepositoryName=name)
+        host = f"{domain}-{call.account}.d.codeartifact.{call.region}.amazonaws.com"
+        return {"repositoryEndpoint": f"https://{host}/{call.request['format']}/{name}/"}
+
+    def _made(self, call: Call, kind: str, **wanted: str) -> None:
+        owner: Any = call.request.get("domainOwner", call.account)
+        known = [request.properties for request, _ in self._ledger.of(f"{TYPES}{kind}", *call.place)]
+        if owner != call.account or not any(wanted.items() <= row.items() for row in known):
+            named = "/".join(wanted.values())
+            raise ServiceError(
+                "ResourceNotFoundException", f"{kind} {named} does not exist in {owner}. Look at its name."
+            )
