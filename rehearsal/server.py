@@ -30,9 +30,10 @@ from rehearsal.catalogue import Catalogue
 from rehearsal.code.over_http import GitServer
 from rehearsal.code.repositories import REPOSITORY, Repositories
 from rehearsal.errors import RehearsalError
+from rehearsal.index import Index
 from rehearsal.ledger import Ledger
 from rehearsal.ministack_internals import engine, objects
-from rehearsal.packages import Packages
+from rehearsal.packages import PLACE, Packages
 from rehearsal.pipelines import Pipelines
 from rehearsal.pipelines.service import PIPELINE
 from rehearsal.provider import Provider
@@ -82,7 +83,11 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
     port, ledger, end = listening.getsockname()[1], Ledger(), asyncio.Event()
     endpoint = f"http://127.0.0.1:{port}"
     catalogue = Catalogue(ledger, endpoint, objects.template_exists)
-    sagemaker, builds, packages = SageMaker(ledger, endpoint), Builds(ledger, endpoint), Packages(ledger)
+    sagemaker, builds, packages = (
+        SageMaker(ledger, endpoint),
+        Builds(ledger, endpoint),
+        Packages(ledger, endpoint, Index(state)),
+    )
     studio = parts_of(sagemaker, catalogue)
     repositories = Repositories(ledger, endpoint, state / "repositories", objects.object_bytes)
     pipelines, git = Pipelines(ledger, endpoint, repositories, builds), GitServer(repositories)
@@ -125,6 +130,13 @@ async def _serve(listening: socket.socket, state: Path, region: str, until_stdin
             head = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": status, "headers": head})
             await send({"type": "http.response.body", "body": json.dumps(told, default=str).encode()})
+        elif scope["type"] == "http" and scope["path"].startswith(PLACE):
+            asked = dict(scope["headers"]).get(b"authorization", b"").decode()
+            status, kind, content = await asyncio.to_thread(packages.read, scope["path"], asked)
+            head = [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
+            head += [(b"www-authenticate", b'Basic realm="codeartifact"')] if status == 401 else []
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": content})
         elif scope["type"] == "http" and git.takes(scope["path"]):
             await git.serve(scope, receive, send)
         else:

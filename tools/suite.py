@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -64,6 +65,13 @@ def _functions() -> list[list[str]]:
     return _pytest("lambda", "tests/lambdas")
 
 
+def _spark() -> list[list[str]]:
+    if shutil.which("java") is None:
+        print("No Java on this machine: preprocessing with Spark is not tested. Install a JRE for it.", flush=True)
+        return []
+    return _pytest("spark", "tests/spark")
+
+
 def _inv(*words: str) -> list[list[str]]:
     return [[sys.executable, "-m", "tools.cli", *words]]
 
@@ -98,6 +106,7 @@ REST: list[Step] = [
     ("functions", _functions),
     ("workspace", lambda: _pytest("main", "tests/workspace")),
     ("seed code and steps", lambda: _pytest("seeds", "tests/seeds", "tests/steps")),
+    ("preprocessing with Spark", _spark),
     ("CI/CD jobs", lambda: [[str(ensure("cicd")), "-m", "pytest", "-c", "mlops-cicd/pytest.ini", "mlops-cicd/tests"]]),
     ("pipelines on this machine", lambda: _pytest("main", "tests/local")),
     ("publish", lambda: _pytest("main", "tests/publish")),

@@ -63,7 +63,10 @@ def read(text: str) -> Buildspec:
     if not isinstance(document, Mapping) or str(document.get("version")) != "0.2":
         raise BadBuildspec("YAML_FILE_ERROR: the rehearsal plays buildspecs of version 0.2. Write `version: 0.2`.")
     phases, env, made = (document.get(name) or {} for name in ("phases", "env", "artifacts"))
-    problems = [*_unknown("", document, ("version", "env", "phases", "artifacts", "cache")), *_unknown("env: ", env, _ENV)]
+    problems = [
+        *_unknown("", document, ("version", "env", "phases", "artifacts", "cache")),
+        *_unknown("env: ", env, _ENV),
+    ]
     problems += [*_unknown("phases: ", phases, PHASES), *_unknown("artifacts: ", made, _ARTIFACTS)]
     for name, phase in phases.items():
         problems += _unknown(f"phases: {name}: ", phase or {}, _PHASE)

@@ -1,8 +1,8 @@
 """What a build finds around itself: a folder, programs, an environment with nothing of the machine's in it.
 
 `python3` is the interpreter of .venvs/cicd, `aws` that of .venvs/rehearsal. `python3 -m venv` makes an environment that sees
-the packages of .venvs/cicd, with the pip that Python brings: pip finds pinned requirements satisfied and downloads nothing,
-as there is nothing to download from. There is no Docker."""
+the packages of .venvs/cicd, with the pip that Python brings: pip finds the pinned requirements of the jobs satisfied. What else it
+installs comes through the emulated CodeArtifact. There is no Docker."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Machine:
         if not python.exists():
             raise MissingPackage(python, "interpreter: make the environment .venvs/cicd, as ./inv does, and then")
         self.bin.mkdir(parents=True)
-        seen = [str(_packages(python)), str(_pip(self.folder.parent))]
+        seen = [str(_packages(python)), str(unpacked_pip(self.folder.parent))]
         script = self.folder / "make_environment.py"
         script.write_text(_VENV.replace("SEEN", repr(seen)), encoding="utf-8")
         own = self.folder / "python"  # of the build alone: what it installs stays in its folder
@@ -106,7 +106,7 @@ def _packages(python: Path) -> Path:
 
 
 @cache
-def _pip(folder: Path) -> Path:
+def unpacked_pip(folder: Path) -> Path:
     """Unpack the pip that Python ships; it reads the packages of whatever environment runs it."""
     import ensurepip
 

@@ -5,6 +5,7 @@ The chapters stand in the order in which they happen, and each builds on those b
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -444,6 +445,58 @@ def test_first_push_becomes_a_registered_model(story: Story, tmp_path: Path) -> 
     )
     with refused("s3:PutObject"):
         ben.client("s3").put_object(Bucket=bucket, Key=source, Body=b"mine")
+
+
+# Runs a notebook as Jupyter does, in a kernel of its own.
+NOTEBOOK = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(notebook, timeout=240, kernel_name="python3").execute()
+texts = [one.get("text") or one.get("data", {}).get("text/plain", "") for c in notebook.cells for one in c.get("outputs", [])]
+print(chr(10).join(texts))
+"""
+
+
+def test_notebooks_of_the_seed_run_in_studio(story: Story, tmp_path: Path) -> None:
+    settings = story.settings("churn")
+    ben = story.account.studio(story.person("ben@example.com", "DataScientist"), story.domain, "ben-churn")
+    assert (
+        git(
+            tmp_path, ben, "clone", f"{story.account.endpoint}/v1/repos/{settings['repository_name']}", "churn"
+        ).returncode
+        == 0
+    )
+    # What the start script writes into a space.
+    params = {"private_subnets": settings["private_subnets"].split(",")}
+    params |= {key: settings[key] for key in ("project_bucket", "project_kms", "project_role_arn", "sg_compute", "vpc")}
+    (tmp_path / ".project_params.yaml").write_text(json.dumps(params))
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode"),
+        "PYTHONWARNINGS": "ignore",
+        "AWS_ENDPOINT_URL": story.account.endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ben.access_key,
+        "AWS_SECRET_ACCESS_KEY": ben.secret_key,
+        "AWS_SESSION_TOKEN": ben.token,
+        "NOTEBOOK_POLL_SECONDS": "0.2",
+    }
+    folder = tmp_path / "churn" / "notebooks"
+    told = {}
+    for notebook in sorted(folder.glob("*.ipynb")):
+        command = [str(ROOT / ".venvs/seeds/bin/python"), "-c", NOTEBOOK, str(notebook)]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{notebook.name}: {done.stderr[-3000:]}"
+        told[notebook.stem] = done.stdout
+    assert list(told) == ["0_upload_data", "1_preprocess", "2_train", "3_monitor"]
+    jobs = ben.client("sagemaker")
+    for kind, purpose in (("Processing", "prep"), ("Training", "train")):
+        listed = getattr(jobs, f"list_{kind.lower()}_jobs")()[f"{kind}JobSummaries"]
+        ours = [row for row in listed if row[f"{kind}JobName"].startswith(f"churn--{purpose}-2")]
+        assert [row[f"{kind}JobStatus"] for row in ours] == ["Completed"]
 
 
 def test_push_that_is_wrong_says_so_and_the_next_one_waits_its_turn(story: Story, tmp_path: Path) -> None:
