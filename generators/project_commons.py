@@ -223,9 +223,9 @@ def _rails(asked: dict[str, Ref]) -> list[Any]:
 def _reach(asked: dict[str, Ref]) -> list[Any]:
     return [
         _own_buckets_and_company_data(asked),
-        # Volumes of spaces, and MLflow's artifacts; what else the key protects is no project's.
+        # Volumes of spaces, MLflow's artifacts, and the jobs' repository; what else the key protects is no project's.
         deny("PlatformKeyStays", "kms:*", asked["PlatformKeyArn"],
-             {"StringNotEquals": via("sagemaker", "ec2", "s3")["StringEquals"]}),
+             {"StringNotEquals": via("sagemaker", "ec2", "s3", "codecommit")["StringEquals"]}),
     ]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def run() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
     )
     missed = 0
-    for measure in (_render, _start, _lint, _sizes, _publish):
+    for measure in (_render, _start, _lint, _sizes, _publish, _imports, _local):
         for figure in measure():
             print(figure, flush=True)
             missed += not figure.met
@@ -94,6 +94,25 @@ def _publish() -> Iterator[Figure]:
     if sent is None:
         raise BenchFailed(command, f"It does not say how many objects it sent:\n{said}")
     yield Figure(f"objects sent by a second publish ({seconds:.1f} s)", int(sent[1]), 0, "objects")
+
+
+def _imports() -> Iterator[Figure]:
+    """Time what a cold function and a job of the pipelines wait for before their first line."""
+    python, shared = str(ensure("lambda")), ROOT / "lambdas" / "_shared"
+    for handler in sorted((ROOT / "lambdas").glob("*/handler.py")):
+        needed = dict.fromkeys(re.findall(r'os\.environ\["(\w+)"\]', handler.read_text(encoding="utf-8")), "x")
+        place = {"PYTHONPATH": f"{handler.parent}:{shared}", "AWS_DEFAULT_REGION": "us-east-1", **needed}
+        command = ["env", *(f"{name}={value}" for name, value in place.items()), python, "-c", "import handler"]
+        yield Figure(f"cold import of the function {handler.parent.name}, best of 3", _best(command, 3), 1.5, "s")
+    for job in sorted((ROOT / "mlops-cicd" / "jobs").glob("*/job.py")):
+        place = ["env", f"PYTHONPATH={ROOT / 'mlops-cicd'}", str(ensure("cicd")), "-c"]
+        command = [*place, f"import jobs.{job.parent.name}.job"]
+        yield Figure(f"cold import of the job {job.parent.name}, best of 3", _best(command, 3), 1.5, "s")
+
+
+def _local() -> Iterator[Figure]:
+    command = ["./inv", "local", "--framework", "sklearn", "--problem", "binary_classification"]
+    yield Figure("inv local on the seed, warm, best of 2", _best(command, 2), 30, "s")
 
 
 def _best(command: list[str], times: int, may_fail: bool = False) -> float:

@@ -54,18 +54,25 @@ KEPT = "# A file of your own in this place, without the line above, is kept and 
 CAUTION = "# It holds a token: keep it to yourself. Lines of your own stay.\n"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+CLONE_URL = r"https://git-codecommit[a-z-]*\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/v1/repos/" + NAME
+WORD = r"[a-z][a-z0-9_-]{0,31}"
 FORMS = {
     "account_id": r"\d{12}",
     "artifact_bucket": BUCKET,
+    "cicd_repository_url": CLONE_URL,
     "cost_center": r"[A-Za-z0-9][A-Za-z0-9 ._:/=+@-]{0,126}",
+    "framework": WORD,
+    "inference_type": WORD,
     "private_subnets": r"subnet-[a-z0-9]{1,25}(,subnet-[a-z0-9]{1,25}){0,15}",
+    "problem_type": WORD,
     "project_bucket": BUCKET,
     "project_id": r"p-[a-z0-9]{1,18}",
     "project_kms": r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+",
+    "project_name": r"[a-z][a-z0-9]*(-[a-z0-9]+)*",
     "project_role_arn": r"arn:aws[a-z-]*:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]+",
     "pypi_domain": r"[a-z][a-z0-9-]{0,48}[a-z0-9]|none",
     "pypi_repository": NAME,
-    "repository_url": r"https://git-codecommit[a-z-]*\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/v1/repos/" + NAME,
+    "repository_url": CLONE_URL,
     "sg_compute": r"sg-[a-z0-9]{1,28}",
     "sg_vpce": r"sg-[a-z0-9]{1,28}",
     "tracking_arn": r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(app|tracking-server)/[A-Za-z0-9-]+|none",
@@ -82,7 +89,8 @@ def _mlops_environment():
         words = shlex.split((pathlib.Path.home() / ".mlops" / "environment").read_text(), comments=True)
     except (OSError, ValueError):
         return
-    os.environ.update(word.split("=", 1) for word in words if "=" in word)
+    exported = (word for before, word in zip(words, words[1:]) if before == "export")
+    os.environ.update(word.split("=", 1) for word in exported)
 
 
 _mlops_environment()
@@ -95,6 +103,27 @@ if [ -f ~/.mlops/environment ]; then
     . ~/.mlops/environment
 fi
 # <<< mlops <<<
+"""
+# Behind all else, so that nothing which the person has hides a command of the space. Kernels read the exports alone.
+PATHS = 'case ":$PATH:" in *":$HOME/.local/bin:"*) ;; *) PATH="$PATH:$HOME/.local/bin" ;; esac\n'
+SHELL = "#!/bin/sh\n"
+COMMAND = """\
+# Runs the pipeline as the platform's ML engineer approved it; python3 ~/.mlops/cicd/local.py is the same.
+jobs="$HOME/.mlops/cicd/local.py"
+case "${1:-}" in
+local)
+    shift
+    if [ ! -f "$jobs" ]; then
+        echo "inv local: there is no $jobs. ~/.mlops/start.log says why, in the last lines with jobs." >&2
+        exit 1
+    fi
+    exec python3 "$jobs" "$@"
+    ;;
+*)
+    echo "Usage: inv local [OPTIONS], in a checkout of your project; inv local --help lists the options." >&2
+    exit 2
+    ;;
+esac
 """
 
 
@@ -226,6 +255,9 @@ def parameters() -> None:
     """Write what code of the project may want to know of its place."""
     names = ("artifact_bucket", "sg_compute", "sg_vpce", "vpc", "project_bucket", "project_kms", "project_role_arn")
     found: dict[str, Any] = {name: take(name) for name in names}
+    # What inv local takes the project for.
+    known = ("project_name", "problem_type", "inference_type", "framework")
+    found |= {name: take(name) for name in known if name in SETTINGS}
     found["private_subnets"] = take("private_subnets").split(",")
     write(HOME / ".project_params.yaml", MARK + yaml(dict(sorted(found.items()))))
     print("~/.project_params.yaml is written")
@@ -253,7 +285,7 @@ def environment() -> None:
     if sdk_file_is_theirs() and SDK_BESIDE.exists():
         found["SAGEMAKER_ADMIN_CONFIG_OVERRIDE"] = str(SDK_BESIDE)  # the SDK reads it before the person's own
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(found.items()))
-    write(STATE / "environment", MARK + text)
+    write(STATE / "environment", MARK + text + PATHS)
     write(HOME / ".ipython" / "profile_default" / "startup" / "00-mlops.py", MARK + KERNELS)
     # JupyterLab's terminals are login shells, which read the first of these; Code Editor's read ~/.bashrc.
     logins = [HOME / name for name in (".bash_profile", ".bash_login", ".profile")]
@@ -270,10 +302,26 @@ def check() -> None:
     print("read")
 
 
-def repository() -> None:
+def repository(name: str = "repository_url") -> None:
     """Say where the project's code is, and at which host git needs AWS's credentials."""
-    url = take("repository_url")
+    url = take(name)
     print(url, url.split("/v1/", 1)[0])
+
+
+def jobs() -> None:
+    """Say where the pipeline's jobs are; nothing for a project from before there was `inv local`."""
+    if "cicd_repository_url" in SETTINGS:
+        repository("cicd_repository_url")
+
+
+def command() -> None:
+    """Write the command inv, whole or not at all; one of the person's own stays."""
+    path = HOME / ".local" / "bin" / "inv"
+    ours = (SHELL + MARK).encode()
+    if os.path.lexists(path) and not (path.is_file() and path.read_bytes().startswith(ours)):
+        print(f"{path} is your own and is kept; python3 ~/.mlops/cicd/local.py does what inv local would;")
+        return
+    write(path, SHELL + MARK + COMMAND, 0o755)
 
 
 def profile() -> None:
@@ -348,7 +396,8 @@ def configured(text: str, path: pathlib.Path) -> str:
 PROJECT, METADATA, step, *arguments = sys.argv[1:]
 MEND = "ask the data science admin to update the project"
 IDENTITY = "tell git yourself with git config --global user.name and user.email"
-STEPS = {one.__name__: one for one in (check, parameters, sagemaker, environment, repository, profile, index, pip)}
+ALL = (check, parameters, sagemaker, environment, repository, profile, index, pip, jobs, command)
+STEPS = {one.__name__: one for one in ALL}
 try:
     try:
         SETTINGS = json.loads(os.environ["MLOPS_SETTINGS"])
@@ -367,18 +416,21 @@ PY
 # Sets a key of ~/.gitconfig that belongs to the platform's host alone.
 git_config() { [ "$(git config --global --get "$1")" = "$2" ] || git config --global --replace-all "$1" "$2"; }
 
+sign_in() {
+    # https://docs.aws.amazon.com/codecommit/latest/userguide/setting-up-https-unixes.html
+    # shellcheck disable=SC2016 # for git to expand
+    git_config "credential.$1.helper" '!aws codecommit credential-helper $@' && git_config "credential.$1.UseHttpPath" true
+}
+
 repository() {
     local url host folder="$HOME/$PROJECT" facts
     facts=$(tool repository) || return
     read -r url host <<<"$facts"
-    # https://docs.aws.amazon.com/codecommit/latest/userguide/setting-up-https-unixes.html
-    # shellcheck disable=SC2016 # for git to expand
-    git_config "credential.$host.helper" '!aws codecommit credential-helper $@' || return
-    git_config "credential.$host.UseHttpPath" true || return
+    sign_in "$host" || return
     if [ ! -e "$folder" ] && [ ! -L "$folder" ]; then
         # Beside, then moved: a clone that was cut off is never taken for a whole one.
         rm -rf "$STATE/clone"
-        timeout --kill-after=5 100 git clone --quiet "$url" "$STATE/clone" || { echo "could not clone $url: $REACH"; return 1; }
+        timeout --kill-after=5 80 git clone --quiet "$url" "$STATE/clone" || { echo "could not clone $url: $REACH"; return 1; }
         mv -T "$STATE/clone" "$folder" && echo "cloned to $folder"
     elif [ ! -e "$folder/.git" ] || [ "$(git -C "$folder" config --get remote.origin.url)" != "$url" ]; then
         echo "$folder is no clone of $url and is left alone: move it away, then run this again"
@@ -387,6 +439,48 @@ repository() {
         timeout --kill-after=5 60 git -C "$folder" fetch --quiet origin || { echo "could not fetch from $url: $REACH"; return 1; }
         echo "fetched into $folder; your branches and files are as you left them"
     fi
+}
+
+# The pipeline's jobs, for inv local: the ML engineer's main, which the project may only read.
+jobs() {
+    local url host folder="$STATE/cicd" current=no facts
+    facts=$(tool jobs) || return
+    [ -n "$facts" ] || { echo "the project is of a platform without inv local: the next update of the project brings it"; return; }
+    read -r url host <<<"$facts"
+    tool command || return
+    sign_in "$host" || return
+    if pristine "$folder" "$url"; then
+        timeout --kill-after=5 25 git -C "$folder" fetch --quiet origin || { echo "could not fetch from $url: $REACH"; return 1; }
+        git -C "$folder" reset --quiet --hard origin/main && current=yes
+    fi
+    [ "$current" = yes ] || anew "$folder" "$url" || return
+    if [ -f "$folder/local.py" ]; then
+        echo "$folder is main of $url"
+    else
+        echo "main of $url has no local.py yet: the ML engineer merges the platform's pull request there"
+    fi
+}
+
+# Tells whether a clone is as this script left it. What Python and Jupyter put beside a file that was opened is no change.
+pristine() {
+    local aside=(':(exclude,glob)**/__pycache__/**' ':(exclude,glob)**/.ipynb_checkpoints/**') said
+    [ ! -L "$1" ] && [ -d "$1/.git" ] && [ "$(git -C "$1" config --get remote.origin.url)" = "$2" ] &&
+        said=$(git -C "$1" --no-optional-locks status --porcelain --untracked-files=all -- . "${aside[@]}") && [ -z "$said" ] &&
+        said=$(git -C "$1" rev-list --max-count=1 HEAD --all --not --remotes=origin) && [ -z "$said" ]
+}
+
+# Clones main, and keeps what stood in its place.
+anew() {
+    local folder=$1 url=$2 kept
+    rm -rf "$STATE/clone"
+    timeout --kill-after=5 25 git clone --quiet --branch main "$url" "$STATE/clone" ||
+        { echo "could not clone main of $url: $REACH"; return 1; }
+    if [ -e "$folder" ] || [ -L "$folder" ]; then
+        kept="$folder-kept-$(date -u +%Y%m%dT%H%M%SZ)"
+        mv -T "$folder" "$kept" || return
+        echo "$folder was not as the last start left it; what was there is kept in $kept;"
+    fi
+    mv -T "$STATE/clone" "$folder"
 }
 
 identity() {
@@ -491,6 +585,7 @@ main() {
         step identity identity
         step pip packages
         step repository repository
+        step jobs jobs
     fi
     summary
 }

@@ -34,7 +34,8 @@ ZONE_IDS = Question(
 )  # fmt: skip
 EXISTING_VPC = Question(
     "ExistingVpcId", "Existing VPC", "Network",
-    "VPC to use instead of a new one, with DNS support and hostnames on; left empty, one is made. It can't be changed later.",
+    "VPC of this account to use instead of a new one, with DNS support and hostnames on; builds don't run in a VPC that another "
+    "account shares. Left empty, one is made. It can't be changed later.",
     default="", pattern=r"^(vpc-[0-9a-f]+)?$", constraint="A VPC id such as vpc-0123456789abcdef0, or empty.",
 )  # fmt: skip
 EXISTING_SUBNETS = Question(
@@ -131,8 +132,8 @@ SPACE_SIZE = Question(
 
 PACKAGE_INDEX = switch(
     "EnablePackageIndex", "Private package index", "Packages",
-    "Whether a CodeArtifact repository stands between pip and the public Python Package Index; once off again, the stack "
-    "can't take up the index it kept.",
+    "Whether a CodeArtifact repository stands between pip and the public Python Package Index. Without it every push fails, unless "
+    "your VPC lets builds reach another index. Once off again, the stack can't take up the index it kept.",
 )  # fmt: skip
 INTERNAL_PREFIX = Question(
     "InternalPackagePrefix", "Prefix of your own packages", "Packages",

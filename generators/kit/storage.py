@@ -54,10 +54,10 @@ def bucket(name: str, *, key: Any = None, logs: Any = None, log_prefix: Any = No
     )
 
 
-def tidy(noncurrent_days: int = 90, **more: Any) -> LifecycleRule:
+def tidy(noncurrent_days: int = 90, name: str = "tidy", **more: Any) -> LifecycleRule:
     """Make the rule that ends old versions and broken uploads; days."""
     return LifecycleRule(
-        Id="tidy",
+        Id=name,
         Status="Enabled",
         AbortIncompleteMultipartUpload=AbortIncompleteMultipartUpload(DaysAfterInitiation=7),
         NoncurrentVersionExpiration=NoncurrentVersionExpiration(NoncurrentDays=noncurrent_days),

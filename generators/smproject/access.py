@@ -16,7 +16,7 @@ from troposphere.s3 import Bucket
 
 from generators.kit import code, contracts, rails
 from generators.kit.builder import Builder
-from generators.kit.iam import KEY_USE, Statement, allow, arn, deny, document, role
+from generators.kit.iam import KEY_USE, Statement, allow, arn, deny, document, role, via
 from generators.kit.lists import buckets_and_objects, each
 from generators.kit.storage import objects
 from generators.kit.studio import execution_trust
@@ -126,7 +126,7 @@ def role_of(
     )
     data = b.when("HasDataBuckets", questions.given(questions.DATA_BUCKETS))
     keys = b.when("HasDataKeys", questions.given(questions.DATA_KEYS))
-    _managed(b, runs_as, "Work", [*_store(key, bucket), *_code(repository, images), *_registry()])
+    _managed(b, runs_as, "Work", [*_store(key, bucket), *_code(b, repository, images), *_registry()])
     jobs = [*_jobs(runs_as), *_own_tracking(asked)]
     _managed(b, runs_as, "Jobs", jobs, {
         "MLOPS010": f"OwnTracking: {rails.MLFLOW_REASON}",
@@ -183,9 +183,15 @@ def _store(key: Key, bucket: Bucket) -> list[Statement]:
     ]  # fmt: skip
 
 
-def _code(repository: CodeRepository, images: Mapping[str, ImageRepository]) -> list[Statement]:
+def _code(b: Builder, repository: CodeRepository, images: Mapping[str, ImageRepository]) -> list[Statement]:
     return [
         allow("OwnRepository", [*code.READ, *code.WRITE], GetAtt(repository, "Arn")),
+        # What runs in the pipelines is there to be read, and runs a project's pipeline in a space as well (inv local).
+        allow("ReadTheJobs", ["codecommit:GetRepository", "codecommit:GitPull"],
+              arn("codecommit", b.consume(contracts.MLOPS_CICD_REPOSITORY))),
+        # CodeCommit asks readers as well for all that a key does:
+        # https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
+        allow("KeyOfTheJobs", KEY_USE, b.consume(contracts.PLATFORM_KEY_ARN), via("codecommit")),
         allow("OwnImages", [*rails.PULL, "ecr:DescribeImages", "ecr:ListImages"],
               [GetAtt(image, "Arn") for image in images.values()]),
         # How a build went, and what its jobs said: from a terminal in Studio, since no persona's role belongs to one project.

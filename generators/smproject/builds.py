@@ -35,12 +35,18 @@ from generators.kit.storage import objects
 from generators.smproject import questions
 from generators.smproject.access import ARTIFACTS, BUILD_LOGS, OWN_PIPELINE, pass_to_jobs
 from generators.smproject.questions import Asked
-from generators.smproject.storage import KEPT
+from generators.smproject.storage import CACHE, KEPT
 
 # https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-available.html
 IMAGE = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
-# Minutes. The last job follows the SageMaker pipeline and says so when it stops following; images take minutes.
-LONGEST = {"build": 480, "image": 60}
+# Minutes. Each job has limits of its own below these, since it says what to do when one is reached: the last one follows the
+# SageMaker pipeline for an hour, an image is built for an hour and pushed for half of one.
+LONGEST = {"build": 120, "image": 120}
+# Of two kinds, which have a quota each: an image that is built keeps no other project's tests waiting.
+SIZES = {"build": "BUILD_GENERAL1_SMALL", "image": "BUILD_GENERAL1_MEDIUM"}
+# CodeBuild looks whose bucket it is that it reads sources from and keeps its cache in:
+# https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
+SEE_BUCKET = ["s3:GetBucketAcl", "s3:GetBucketLocation"]
 PUSH = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:DescribeImages",
         "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"]  # fmt: skip
 PRIVILEGED = "Docker needs it (CodeBuild.5); this identity reads the source and pushes to the project's own repositories, no more."
@@ -94,7 +100,7 @@ def build(
     repositories = [GetAtt(image, "Arn") for image in images.values()]
     starts = [
         allow("OwnPlace", ["s3:GetObject", "s3:GetObjectVersion"], objects(bucket)),
-        allow("SeeOwnBucket", ["s3:GetBucketLocation", "s3:ListBucket"], GetAtt(bucket, "Arn")),
+        allow("SeeOwnBucket", [*SEE_BUCKET, "s3:ListBucket"], GetAtt(bucket, "Arn")),
         allow("WriteWhatIsBuilt", ["s3:AbortMultipartUpload", "s3:PutObject"], objects(bucket, "build/")),
         allow("FindImages", "ecr:DescribeImages", repositories),
         allow("OwnPipeline", ["sagemaker:CreatePipeline", "sagemaker:DescribePipeline*", "sagemaker:ListPipelineExecutionSteps",
@@ -105,7 +111,7 @@ def build(
     ]  # fmt: skip
     pushes = [
         allow("ReadSources", ["s3:GetObject", "s3:GetObjectVersion"], objects(bucket, ARTIFACTS)),
-        allow("SeeOwnBucket", ["s3:GetBucketLocation"], GetAtt(bucket, "Arn")),
+        allow("SeeOwnBucket", SEE_BUCKET, GetAtt(bucket, "Arn")),
         allow("PushOwnImages", PUSH, repositories),
     ]
     return Builds(
@@ -129,7 +135,7 @@ def _project(
             ManagedPolicyArns=[b.consume(contracts.PROJECT_BUILDS_POLICY_ARN)],
         )
     )
-    cache = Join("/", [Ref(place.bucket), "build/cache"])
+    cache = Join("/", [Ref(place.bucket), CACHE])
     return b.add(
         BuildProject(
             f"{title}Project",
@@ -143,7 +149,7 @@ def _project(
             EncryptionKey=GetAtt(place.key, "Arn"),
             Environment=Environment(
                 Type="LINUX_CONTAINER",
-                ComputeType="BUILD_GENERAL1_SMALL",
+                ComputeType=SIZES[name],
                 Image=IMAGE,
                 PrivilegedMode=privileged,
                 EnvironmentVariables=[

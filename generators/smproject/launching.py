@@ -133,8 +133,10 @@ def _pipelines() -> list[Any]:
         allow("Pipelines", ["codepipeline:CreatePipeline", "codepipeline:DeletePipeline", "codepipeline:GetPipeline",
                             "codepipeline:GetPipelineState", "codepipeline:ListTagsForResource", "codepipeline:TagResource",
                             "codepipeline:UntagResource", "codepipeline:UpdatePipeline"], pipelines),
+        # CodePipeline's own page asks for the pipeline, the list of actions for the stage:
+        # https://docs.aws.amazon.com/codepipeline/latest/userguide/permissions-reference.html
         allow("ClosedTransitions", ["codepipeline:DisableStageTransition", "codepipeline:EnableStageTransition"],
-              [arn("codepipeline", "*-build/Validate")]),
+              [*pipelines, arn("codepipeline", "*-build/Validate")]),
         # Only roles under the boundary have such names; what takes them is a build or a pipeline, and nothing else.
         allow("RolesOfBuildsAndPipelines", "iam:PassRole", iam_arn("role/mlops/*/SC-*"),
               {"StringEquals": {"iam:PassedToService": ["codebuild.amazonaws.com", "codepipeline.amazonaws.com"]}}),

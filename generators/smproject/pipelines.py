@@ -46,7 +46,13 @@ def build(b: Builder, key: Key, bucket: Bucket, code: Repository, builds: Builds
     would not go with a launch that fails."""
     cicd = b.consume(contracts.MLOPS_CICD_REPOSITORY)
     runs_as = _role(b, key, bucket, code, cicd, builds)
-    images = [_job(builds.image, f"Push{purpose.capitalize()}", "push_image", PURPOSE=purpose) for purpose in PURPOSES]
+    # One after another: a new account runs one build at a time, and CodeBuild refuses the third of three that start at once
+    # ("Cannot have more than 1 builds in queue for the account").
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
+    images = [
+        _job(builds.image, f"Push{purpose.capitalize()}", "push_image", order, PURPOSE=purpose)
+        for order, purpose in enumerate(PURPOSES, start=1)
+    ]
     return b.add(
         Pipeline(
             "BuildPipeline",
@@ -87,7 +93,7 @@ def _source(name: str, repository: Any, artifact: str, namespace: str) -> Action
     )
 
 
-def _job(builds: Any, name: str, job: str, **more: str) -> Actions:
+def _job(builds: Any, name: str, job: str, order: int = 1, **more: str) -> Actions:
     variables = {
         "JOB": job,
         "COMMIT": "#{SourceVariables.CommitId}",
@@ -96,6 +102,7 @@ def _job(builds: Any, name: str, job: str, **more: str) -> Actions:
     }
     return Actions(
         Name=name,
+        RunOrder=order,
         ActionTypeId=ActionTypeId(Category="Build", Owner="AWS", Provider="CodeBuild", Version="1"),
         Configuration={
             "ProjectName": Ref(builds),
@@ -128,8 +135,9 @@ def _role(b: Builder, key: Key, bucket: Bucket, code: Repository, cicd: str, bui
                       GetAtt(bucket, "Arn")),
                 allow("HandOver", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], objects(bucket, ARTIFACTS)),
                 allow("OwnKey", KEY_USE, GetAtt(key, "Arn")),
-                allow("KeyOfTheJobs", ["kms:Decrypt", "kms:DescribeKey"], b.consume(contracts.PLATFORM_KEY_ARN),
-                      via("codecommit")),
+                # All that CodeCommit's page asks for, whatever is done with a repository that has a key of its own:
+                # https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
+                allow("KeyOfTheJobs", KEY_USE, b.consume(contracts.PLATFORM_KEY_ARN), via("codecommit")),
                 allow("RunJobs", ["codebuild:BatchGetBuilds", "codebuild:StartBuild"], builds.arns),
             ],
             b.consume(contracts.PERMISSIONS_BOUNDARY_ARN),

@@ -8,18 +8,19 @@ from collections.abc import Mapping
 from troposphere import GetAtt, If, NoValue, Sub
 from troposphere.ecr import EncryptionConfiguration, ImageScanningConfiguration, LifecyclePolicy, Repository
 from troposphere.kms import Key
-from troposphere.s3 import Bucket
+from troposphere.s3 import Bucket, LifecycleConfiguration
 
 from generators.kit import contracts, rails
 from generators.kit.builder import Builder, Resolved
 from generators.kit.iam import document
-from generators.kit.storage import bucket, bucket_policy, objects
+from generators.kit.storage import bucket, bucket_policy, objects, tidy
 from generators.smproject.access import Partners
 from generators.smproject.questions import UNIQUE, Project
 
 KEPT = (
     "It holds what outlives the project, and ends in the project's id: a new project of the same name never collides."
 )
+CACHE = "build/cache"
 IMAGES = {"Preprocessing": "preprocessing", "Training": "training", "Inference": "inference"}
 
 
@@ -31,6 +32,10 @@ def bucket_of(b: Builder, project: Project, key: Key, partners: Partners) -> Buc
             key=GetAtt(key, "Arn"),
             logs=Resolved(b.consume(contracts.ACCESS_LOG_BUCKET_NAME)),
             log_prefix=Sub("projects/${SageMakerProjectName}/"),
+            # The cache of builds is hundreds of megabytes, and each change of it would be kept as an old version.
+            LifecycleConfiguration=LifecycleConfiguration(
+                Rules=[tidy(), tidy(1, name="cache", Prefix=CACHE, ExpirationInDays=30)]
+            ),
             BucketName=project.unique,
         ),
         holds_data=True,

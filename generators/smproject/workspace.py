@@ -57,6 +57,8 @@ def settings(
         "repository_name": f"${{{code.title}.Name}}",
         "repository_arn": f"${{{code.title}.Arn}}",
         "repository_url": f"${{{code.title}.CloneUrlHttp}}",
+        # CodeCommit's address has no attribute of another stack's repository; the own one's host is the same.
+        "cicd_repository_url": f"https://git-codecommit.${{AWS::Region}}.${{AWS::URLSuffix}}/v1/repos/{b.consume(contracts.MLOPS_CICD_REPOSITORY)}",
         "model_package_group": UNIQUE,
         **{f"{purpose}_image": f"${{{image.title}.RepositoryUri}}" for purpose, image in images.items()},
         "pypi_domain": b.consume(contracts.PYPI_DOMAIN_NAME),

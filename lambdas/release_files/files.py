@@ -181,17 +181,25 @@ def erase(client: Any, plan: Plan, account: str) -> int:
                 Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=account
             )
             for page in pages:
-                for one in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
-                    if wanted(one["Key"]):
-                        client.delete_object(
-                            Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"], ExpectedBucketOwner=account
-                        )
-                        erased += 1
+                found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                erased += _erase(client, bucket, [one for one in found if wanted(one["Key"])], account)
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response["Error"]["Code"] == "NoSuchBucket":
                 return erased
             raise NotWritten(f"s3://{bucket}/{prefix}", _why(error)) from error
     return erased
+
+
+def _erase(client: Any, bucket: str, found: Sequence[Mapping[str, Any]], account: str) -> int:
+    """Erase what one page names, in one call: a project of years has thousands of artifacts. Give how many."""
+    if not found:
+        return 0
+    objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
+    told = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, ExpectedBucketOwner=account)
+    if refused := told.get("Errors"):
+        first = refused[0]
+        raise NotWritten(f"s3://{bucket}/{first.get('Key', '')}", f"{first.get('Code')}: {first.get('Message', '')}")
+    return len(objects)
 
 
 def _is_artifact(key: str) -> bool:

@@ -3,12 +3,13 @@
 Called by: CloudFormation, as a custom resource. Properties: `SourceBucket`, `TargetBucket`, `KmsKeyArn` (empty: the bucket's
 default encryption), `Files`: a list of {SourceKey, Sha256 (hexadecimal), TargetKey, Tags (optional map)}, each of at most
 5 MB; `Pipelines` (optional): names of pipelines whose artifacts, called Pipe..., are in TargetBucket. Attribute: `Count`.
-An Update removes what is no longer listed, after the new files are there; Delete erases the files and the pipelines' artifacts with all
-their versions, so that a bucket whose launch failed can go. The resource owns its target keys: no other one may list them.
+An Update removes what is no longer listed, after the new files are there; Delete erases the files and the pipelines' artifacts
+with all their versions, so that a bucket whose launch failed can go. The resource owns its target keys: no other one may list
+them.
 Environment: AWS_REGION (set by Lambda).
 IAM: GetObject -> s3:GetObject -> the release's objects in SourceBucket
      PutObject -> s3:PutObject, s3:PutObjectTagging (with Tags) -> the target keys; kms:GenerateDataKey -> KmsKeyArn
-     DeleteObject -> s3:DeleteObject, s3:DeleteObjectVersion -> the target keys, and */Pipe*/* in TargetBucket
+     DeleteObject, DeleteObjects -> s3:DeleteObject, s3:DeleteObjectVersion -> the target keys, and */Pipe*/* in TargetBucket
      ListObjectVersions -> s3:ListBucketVersions -> TargetBucket
 """
 

@@ -277,7 +277,9 @@ def _tell(execution: Execution, project: Project, store: FolderStore) -> None:
         if uri.endswith("/evaluation.json")
     ]
     for uri in reports:
-        measured = next(value for key, value in json.loads(store.path(uri).read_text()).items() if key.endswith("_metrics"))
+        measured = next(
+            value for key, value in json.loads(store.path(uri).read_text()).items() if key.endswith("_metrics")
+        )
         values = {
             name: found["value"] for name, found in measured.items() if isinstance(found, dict) and "value" in found
         }

@@ -86,10 +86,15 @@ class Store:
             page["DeleteMarkers"] = gone + [{"Key": f"workspace/{other}", "VersionId": "theirs"} for other in others]
         self.stub.add_response("list_object_versions", page, asked)
 
-    def erases(self, name: str, *versions: str) -> None:
-        for version in versions:
-            asked = {"Bucket": TARGET, "Key": f"workspace/{name}", "VersionId": version, "ExpectedBucketOwner": ACCOUNT}
-            self.stub.add_response("delete_object", {"VersionId": version}, asked)
+    def erases(self, name: str, *versions: str, refused: str = "", code: str = "") -> None:
+        """Announce one call for all versions; S3 tells in its answer which it refused."""
+        self.erases_all([(f"workspace/{name}", version) for version in versions], refused, code)
+
+    def erases_all(self, found: Iterable[tuple[str, str]], refused: str = "", code: str = "") -> None:
+        objects = [{"Key": key, "VersionId": version} for key, version in found]
+        asked = {"Bucket": TARGET, "Delete": {"Objects": objects, "Quiet": True}, "ExpectedBucketOwner": ACCOUNT}
+        errors = [one | {"Code": code, "Message": "Not here"} for one in objects if one["VersionId"] == refused]
+        self.stub.add_response("delete_objects", {"Errors": errors} if errors else {}, asked)
 
     def fails(self, operation: str, code: str) -> None:
         self.stub.add_client_error(operation, code, "Not here", 403)
@@ -323,9 +328,8 @@ class TestDelete:
         asked = {"Bucket": TARGET, "Prefix": place, "ExpectedBucketOwner": ACCOUNT}
         versions = [{"Key": key, "VersionId": "v1"} for key in keys]
         store.stub.add_response("list_object_versions", {"IsTruncated": False, "Versions": versions}, asked)
-        for key in (keys[0], keys[3]):  # the name of another pipeline that is cut to the same begins so as well
-            gone = {"Bucket": TARGET, "Key": key, "VersionId": "v1", "ExpectedBucketOwner": ACCOUNT}
-            store.stub.add_response("delete_object", {"VersionId": "v1"}, gone)
+        # The name of another pipeline that is cut to the same begins so as well.
+        store.erases_all([(keys[0], "v1"), (keys[3], "v1")])
         ask.deletes(plan(a_file("start.sh", START), Pipelines=[pipeline, pipeline]))
         assert log.named("files")[0]["removed"] == 2
 
@@ -363,9 +367,10 @@ class TestDelete:
         assert log.named("files")[0]["removed"] == there
 
     def test_a_bucket_that_goes_meanwhile(self, store: Store, ask: Asking, log: Any) -> None:
-        store.lists("start.sh", ["v2", "v1"])
+        store.lists("start.sh", ["v2"], NextKeyMarker="workspace/start.sh", NextVersionIdMarker="v2")
         store.erases("start.sh", "v2")
-        store.fails("delete_object", "NoSuchBucket")
+        store.lists("start.sh", ["v1"], KeyMarker="workspace/start.sh", VersionIdMarker="v2")
+        store.fails("delete_objects", "NoSuchBucket")
         ask.deletes(TWO)
         assert log.named("files")[0]["removed"] == 1
 
@@ -381,10 +386,15 @@ class TestDelete:
         ask.deletes(ONE)
 
     @pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
-    def test_a_refused_erasure_fails_and_the_next_goes_on(self, store: Store, ask: Asking, code: str) -> None:
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_a_refused_erasure_fails_and_the_next_goes_on(
+        self, store: Store, ask: Asking, code: str, whole: bool
+    ) -> None:
         store.lists("start.sh", ["v2", "v1"])
-        store.erases("start.sh", "v2")
-        store.fails("delete_object", code)
+        if whole:
+            store.fails("delete_objects", code)
+        else:
+            store.erases("start.sh", "v2", "v1", refused="v1", code=code)
         reason = ask.fails("Delete", ONE)
         assert reason.startswith(f"NotWritten: s3://{TARGET}/workspace/start.sh can't be changed ({code}: ")
         store.lists("start.sh", ["v1"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,17 @@ def test_a_definition_written_by_hand_runs(tmp_path: Path, capsys: pytest.Captur
     assert run(tmp_path, f"--definition={definition}", "--parameter=MaxError=-1") == 1
     assert "too large" in capsys.readouterr().err
     assert len(registered(tmp_path)) == 1, "the branch that fails registers nothing"
+
+
+@pytest.mark.parametrize("framework", frameworks())
+def test_the_commands_of_a_seeds_readme_that_need_the_library(checkout: Callable[[str], Path], framework: str) -> None:
+    folder = checkout(framework)
+    text = (folder / "README.md").read_text()
+    blocks = re.findall(r"<!-- run elsewhere: inv local -->\n\s*```\n(.*?)```", text, re.DOTALL)
+    commands = [line.strip() for block in blocks for line in block.splitlines() if line.strip().startswith("./inv")]
+    assert commands
+    for command in commands:
+        words = command.replace("~/PROJECT", str(folder)).split()
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert len(registered(folder)) == len(commands)

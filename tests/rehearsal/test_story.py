@@ -356,7 +356,7 @@ def test_scientist_works_in_the_own_profile_and_project_alone(story: Story) -> N
         for project in ("churn", "fraud")
     }
     s3 = studio.client("s3")
-    s3.put_object(Bucket=settings["churn"]["project_bucket"], Key="data/a.csv", Body=b"a")
+    s3.put_object(Bucket=settings["churn"]["project_bucket"], Key="experiments/a.csv", Body=b"a")
     script = s3.get_object(Bucket=settings["churn"]["project_bucket"], Key="workspace/start.sh")["Body"].read()
     assert script == (ROOT / "workspace/start.sh").read_bytes()
     with refused("s3:PutObject"):

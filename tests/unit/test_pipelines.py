@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,34 @@ def test_every_action_runs_a_job_that_there_is() -> None:
     assert {Path(path).parent.name for path in Path("mlops-cicd/jobs").glob("*/job.py")} == set(jobs.values())
 
 
-def test_images_are_made_at_once_and_by_their_own_identity() -> None:
+def test_images_are_made_one_after_another_and_by_their_own_identity() -> None:
     pushes = STAGES["PushImages"]
     assert {variables(action)["PURPOSE"] for action in pushes} == {"preprocessing", "training", "inference"}
     assert {json.dumps(action["Configuration"]["ProjectName"]) for action in pushes} == {'{"Ref": "ImageProject"}'}
-    assert not any("RunOrder" in action for action in pushes), "one after another takes three times as long"
+    orders = [action["RunOrder"] for action in pushes]
+    assert orders == sorted(set(orders)), "a new account may run one build at a time, and refuses the third at once"
+
+
+def test_the_quotas_that_are_asked_for_are_those_of_the_machines_that_builds_take() -> None:
+    quotas = {row["Name"] for row in json.loads(Path("generators/infra/quotas.json").read_text())["quotas"]}
+    for name in ("BuildProject", "ImageProject"):
+        kind = PROJECT["Resources"][name]["Properties"]["Environment"]["ComputeType"].rpartition("_")[2].capitalize()
+        assert f"Concurrently running builds for Linux/{kind} environment" in quotas
+
+
+def test_a_job_ends_by_its_own_limit_before_codebuild_ends_it() -> None:
+    docker = Path("mlops-cicd/jobs/push_image/docker.py").read_text()
+    (limits,) = re.findall(r"^BUILD_SECONDS, PUSH_SECONDS, LOGIN_SECONDS = (\d+), (\d+), (\d+)$", docker, re.MULTILINE)
+    assert PROJECT["Resources"]["ImageProject"]["Properties"]["TimeoutInMinutes"] * 60 > sum(map(int, limits))
+
+
+def test_a_launch_closes_and_opens_the_transition_whichever_of_aws_pages_is_right() -> None:
+    body = next(item.body for item in rendered() if item.stack.name == "catalogue")
+    (closing,) = [one for one in statements(body, "ProjectLaunchPolicy") if one["Sid"] == "ClosedTransitions"]
+    assert {resource["Fn::Sub"].rpartition(":")[2] for resource in closing["Resource"]} == {
+        "*-build",
+        "*-build/Validate",
+    }
 
 
 def test_what_is_handed_over_has_names_that_policies_can_deny() -> None:

@@ -3,6 +3,7 @@ alone, and that nothing in a project's settings is ever run."""
 
 from __future__ import annotations
 
+import ensurepip
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from generators.kit.publishing import ROOT
 START = ROOT / "workspace" / "start.sh"
 LOADER = ROOT / "workspace" / "loader.sh"
 URL = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/churn-p-abc123"
+CICD_URL = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/mlops-cicd"
 HOST = "https://git-codecommit.eu-west-1.amazonaws.com"
 ROLE = "arn:aws:iam::111111111111:role/mlops/churn/mlops-churn-ProjectRole-1A2B"
 KEY = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -50,6 +52,7 @@ SETTINGS: dict[str, str] = {
     "repository_name": "churn-p-abc123",
     "repository_arn": "arn:aws:codecommit:eu-west-1:111111111111:churn-p-abc123",
     "repository_url": URL,
+    "cicd_repository_url": CICD_URL,
     "model_package_group": "churn-p-abc123",
     "pypi_domain": "mlops-1a2b3c4d",
     "pypi_repository": "pypi",
@@ -71,15 +74,17 @@ case "$1 $2 $4" in
 *) echo "no answer for $*" >&2; exit 254 ;;
 esac
 """
+# Stands for the command behind inv local.
+LOCAL = "import pathlib, sys\nprint(pathlib.Path.cwd().name, sys.argv[1:])\nsys.exit(3)\n"
 IDENTITY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-STEPS = ["settings", "parameters", "sagemaker", "environment", "identity", "pip", "repository"]
+STEPS = ["settings", "parameters", "sagemaker", "environment", "identity", "pip", "repository", "jobs"]
 
 
 class Space:
-    """One space: its home, the repository behind it, and what AWS would answer."""
+    """One space: its home, the repositories behind it (the project's and the one of the jobs), and what AWS would answer."""
 
     def __init__(self, folder: Path, template: Path | None = None) -> None:
-        self.home, self.bare = folder / "o'hara home", folder / "bare.git"
+        self.home, self.bare, self.cicd = folder / "o'hara home", folder / "bare.git", folder / "cicd.git"
         tools = self.home / "bin"
         tools.mkdir(parents=True)
         for name, text in {
@@ -101,18 +106,24 @@ class Space:
             "GIT_CONFIG_NOSYSTEM": "1",
             "MLOPS_RESOURCE_METADATA": str(self.home / "metadata.json"),
         }
-        # What git takes for the project's repository at CodeCommit.
+        # What git takes for the repositories at CodeCommit.
         if template is None:
-            self.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
+            for bare in (self.bare, self.cicd):
+                self.git("init", "--quiet", "--bare", "--initial-branch=main", str(bare))
             self.push(folder, "README.md", "Read me.\n")
+            self.push(folder, "local.py", LOCAL, self.cicd)
         else:
-            shutil.copytree(template, self.bare)
-        (self.home / ".gitconfig").write_text(f'[url "file://{self.bare}"]\n\tinsteadOf = {URL}\n')
+            for bare in (self.bare, self.cicd):
+                shutil.copytree(template / bare.name, bare)
+        instead = [
+            f'[url "file://{bare}"]\n\tinsteadOf = {url}\n' for bare, url in ((self.bare, URL), (self.cicd, CICD_URL))
+        ]
+        (self.home / ".gitconfig").write_text("".join(instead))
 
-    def push(self, folder: Path, name: str, text: str) -> str:
-        """Push a file to the project's repository, as somebody else; give the commit."""
+    def push(self, folder: Path, name: str, text: str, bare: Path | None = None) -> str:
+        """Push a file to the project's repository or another one, as somebody else; give the commit."""
         work = folder / f"work-{name}"
-        self.git("clone", "--quiet", str(self.bare), str(work))
+        self.git("clone", "--quiet", str(bare or self.bare), str(work))
         commit = self.commit(work, name, text)
         self.git("-C", str(work), "push", "--quiet", "origin", "HEAD:main")
         return commit
@@ -159,7 +170,7 @@ class Space:
 
     def files(self) -> dict[str, tuple[bytes, int]]:
         """Give bytes and mode of all that the script set up, but for git's own book-keeping, the log and the renewer's."""
-        left_out = re.compile(r"\.mlops/(start\.log|renewer\.\w+)$|churn/\.git/|calls$")
+        left_out = re.compile(r"\.mlops/(start\.log|renewer\.\w+)$|(churn|cicd)/\.git/|calls$")
         return {
             name: (path.read_bytes(), path.stat().st_mode & 0o777)
             for path in sorted(self.home.rglob("*"))
@@ -206,15 +217,15 @@ def wait_for(what: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a repository with one commit, to copy."""
-    return Space(tmp_path_factory.mktemp("repository")).bare
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with both repositories, each with one commit, to copy."""
+    return Space(tmp_path_factory.mktemp("repository")).bare.parent
 
 
 @pytest.fixture
-def space(tmp_path: Path, repository: Path) -> Iterator[Space]:
+def space(tmp_path: Path, repositories: Path) -> Iterator[Space]:
     """Give a space, and end what it left running."""
-    made = Space(tmp_path, repository)
+    made = Space(tmp_path, repositories)
     yield made
     made.end_renewer()
 
@@ -298,9 +309,13 @@ def test_a_first_start_sets_up_everything(space: Space) -> None:
     assert re.search(r"mlops-start: all done for project churn in \d+ s\n$", log)
     assert yaml.safe_load(space.file(".project_params.yaml").read_text()) == {
         "artifact_bucket": "mlops-infra-artifacts-1a2b",
+        "framework": "sklearn",
+        "inference_type": "realtime",
         "private_subnets": SUBNETS,
+        "problem_type": "binary_classification",
         "project_bucket": "churn-p-abc123",
         "project_kms": KEY,
+        "project_name": "churn",
         "project_role_arn": ROLE,
         "sg_compute": "sg-0a1b2c3d4e5f60718",
         "sg_vpce": "sg-0a1b2c3d4e5f60719",
@@ -335,9 +350,10 @@ def test_pip_reads_the_index_with_its_token_and_nobody_else_does(space: Space) -
     assert f"codeartifact get-authorization-token {names} --query authorizationToken" in space.calls()
     # Neither a command line nor the log shows it.
     assert TOKEN not in space.calls()
+    (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")  # which every Python brings along
     asked = subprocess.run(
         [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-        env=space.environment,
+        env=space.environment | {"PYTHONPATH": str(pip)},
         capture_output=True,
         text=True,
     )
@@ -452,7 +468,7 @@ def test_a_clone_that_fails_stops_nothing_else_and_is_made_up_for(space: Space) 
     assert f"could not clone {URL}: may the role pull from it" in log
     # However many lines git has to say, each line of the log says when and who.
     assert all(re.match(r"20\S+Z mlops-start: ", line) for line in log.splitlines()[1:])
-    assert "done: settings parameters sagemaker environment identity pip; FAILED: repository." in log
+    assert "done: settings parameters sagemaker environment identity pip jobs; FAILED: repository." in log
     assert not space.file("churn").exists()
     away.rename(space.bare)
     assert space.start()[0] == 0
@@ -505,12 +521,13 @@ HOSTILE = [
 # Settings by the steps that read them, and that can't be done when one is not what it must be.
 READ_BY = {
     ("settings",): ["project_name"],
-    ("parameters",): ["artifact_bucket", "sg_vpce", "vpc"],
+    ("parameters",): ["artifact_bucket", "framework", "inference_type", "problem_type", "sg_vpce", "vpc"],
     ("sagemaker",): ["cost_center", "project_id"],
     ("parameters", "sagemaker"): ["private_subnets", "project_bucket", "project_kms", "project_role_arn", "sg_compute"],
     ("sagemaker", "environment"): ["tracking_arn"],
     ("pip",): ["account_id", "pypi_domain", "pypi_repository"],
     ("repository",): ["repository_url"],
+    ("jobs",): ["cicd_repository_url"],
     (): ["topic_arn"],
 }
 CASES = [(name, steps) for steps, names in READ_BY.items() for name in names]
@@ -546,7 +563,7 @@ def test_everything_hostile_at_once_does_nothing(space: Space, value: str) -> No
     space.answer({**dict.fromkeys(SETTINGS, value), "project_name": "churn"})
     code, log = space.start()
     assert code == 1
-    assert failed(log) == ["parameters", "sagemaker", "environment", "pip", "repository"]
+    assert failed(log) == ["parameters", "sagemaker", "environment", "pip", "repository", "jobs"]
     assert "codeartifact" not in space.calls()
     clean(space, log)
 
@@ -723,6 +740,208 @@ def test_a_token_that_was_not_to_be_had_is_asked_for_again(space: Space) -> None
     wait_for(lambda: TOKEN in space.file(".config/pip/pip.conf").read_text())
 
 
+def inv(space: Space, *words: str, shell: str = "-lc") -> tuple[int, str]:
+    """Type inv in a terminal, in the project's clone; give its exit code and what it said."""
+    command = ["bash", shell, shlex.join(["inv", *words])]
+    done = subprocess.run(command, env=space.environment, cwd=space.file("churn"), capture_output=True, text=True)
+    said = (done.stdout + done.stderr).splitlines(keepends=True)
+    return done.returncode, "".join(line for line in said if not line.startswith("bash: "))  # that it has no terminal
+
+
+def kept(space: Space) -> list[Path]:
+    """List what was kept of the jobs' places."""
+    return sorted(space.file(".mlops").glob("cicd-kept-*"))
+
+
+def standing(space: Space) -> tuple[str, str]:
+    """Give commit and changes of the jobs' clone."""
+    clone = str(space.file(".mlops/cicd"))
+    return space.git("-C", clone, "rev-parse", "HEAD"), space.git("-C", clone, "status", "--porcelain")
+
+
+@pytest.mark.parametrize("shell", ["-lc", "-ic"])
+def test_inv_local_runs_the_jobs_command_where_it_is_typed(space: Space, shell: str) -> None:
+    assert space.start()[0] == 0
+    assert inv(space, "local", "--data", "my data", "$(x)", shell=shell) == (3, "churn ['--data', 'my data', '$(x)']\n")
+    for words in ([], ["lint"], ["--help"]):
+        code, said = inv(space, *words, shell=shell)
+        assert code == 2 and said.startswith("Usage: inv local [OPTIONS], in a checkout of your project;")
+
+
+def test_a_command_of_the_space_is_not_hidden(space: Space) -> None:
+    space.start()
+    for folder in ("bin", ".local/bin"):
+        space.file(f"{folder}/tool").write_text(f"#!/bin/sh\necho {folder}\n")
+        space.file(f"{folder}/tool").chmod(0o755)
+    show = ["bash", "-c", ". ~/.mlops/environment; . ~/.mlops/environment; tool; echo $PATH"]
+    done = subprocess.run(show, env=space.environment, capture_output=True, text=True)
+    first, path = done.stdout.splitlines()
+    assert first == "bin" and path.split(":").count(str(space.file(".local/bin"))) == 1
+
+
+def test_kernels_keep_their_path(space: Space) -> None:
+    space.start()
+    run = "import os, sys; exec(open(sys.argv[1]).read()); print(os.environ['PATH'])"
+    command = [sys.executable, "-c", run, str(space.file(".ipython/profile_default/startup/00-mlops.py"))]
+    done = subprocess.run(command, env=space.environment, capture_output=True, text=True)
+    assert done.stdout == space.environment["PATH"] + "\n"
+
+
+def test_a_project_of_an_older_platform_is_told_so(space: Space) -> None:
+    names = ("cicd_repository_url", "problem_type", "inference_type", "framework")
+    space.answer({name: value for name, value in SETTINGS.items() if name not in names})
+    code, log = space.start()
+    assert code == 0, log
+    assert "jobs: the project is of a platform without inv local: the next update of the project brings it" in log
+    assert not space.file(".mlops/cicd").exists() and not space.file(".local").exists()
+    assert "problem_type" not in space.file(".project_params.yaml").read_text()
+
+
+def test_the_jobs_follow_main(space: Space, tmp_path: Path) -> None:
+    space.start()
+    assert inv(space, "local")[0] == 3
+    place = space.file(".mlops/cicd")
+    for cache in (place / "__pycache__", place / "mlops_cicd" / "__pycache__", place / ".ipynb_checkpoints"):
+        cache.mkdir(parents=True)
+        (cache / "local.pyc").write_text("Python's, or Jupyter's.")
+    theirs = space.push(tmp_path, "more.py", "More.\n", space.cicd)
+    code, log = space.start()
+    assert code == 0 and f"jobs: {place} is main of {CICD_URL}" in log
+    assert (place / "more.py").read_text() == "More.\n" and standing(space)[0] == theirs
+    # Main that is not what it was is followed as well.
+    work = tmp_path / "work-more.py"
+    space.git("-C", str(work), "reset", "--quiet", "--hard", "HEAD~1")
+    rewritten = space.commit(work, "other.py", "Other.\n")
+    space.git("-C", str(work), "push", "--quiet", "--force", "origin", "HEAD:main")
+    assert space.start()[0] == 0
+    assert standing(space)[0] == rewritten and not (place / "more.py").exists()
+    assert not kept(space)
+
+
+CHANGES = ["edited", "new file", "commit", "branch", "stash", "no git", "file", "link", "cut off"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_person_did_to_the_jobs_is_kept_aside(space: Space, change: str, tmp_path: Path) -> None:
+    space.start()
+    place = space.file(".mlops/cicd")
+    theirs = space.push(tmp_path, "more.py", "More.\n", space.cicd)
+    if change in ("edited", "stash"):
+        (place / "local.py").write_text("Mine.\n")
+    if change == "stash":
+        space.git("-C", str(place), *IDENTITY, "stash", "--quiet")
+    elif change == "new file":
+        (place / "mine.py").write_text("Mine.\n")
+    elif change == "commit":
+        space.commit(place, "mine.py", "Mine.\n")
+    elif change == "branch":
+        space.git("-C", str(place), "checkout", "--quiet", "-b", "mine")
+        space.commit(place, "mine.py", "Mine.\n")
+        space.git("-C", str(place), "checkout", "--quiet", "main")
+    elif change == "no git":
+        shutil.rmtree(place / ".git")
+    elif change == "cut off":
+        (place / ".git" / "index.lock").touch()
+    elif change in ("file", "link"):
+        place.rename(tmp_path / "elsewhere")
+        place.write_text("Mine.\n") if change == "file" else place.symlink_to(tmp_path / "elsewhere")
+    before = {name: data for name, data in space.files().items() if name.startswith(".mlops/cicd/")}
+    code, log = space.start()
+    assert code == 0, log
+    (aside,) = kept(space)
+    assert f"{place} was not as the last start left it; what was there is kept in {aside};" in log
+    after = space.files()
+    assert all(after[name.replace("/cicd/", f"/{aside.name}/")] == data for name, data in before.items())
+    assert standing(space) == (theirs, "")
+    if change == "link":
+        assert aside.readlink() == tmp_path / "elsewhere" and not (tmp_path / "elsewhere" / "more.py").exists()
+    elif change == "file":
+        assert aside.read_text() == "Mine.\n"
+    elif change == "branch":
+        assert space.git("-C", str(aside), "show", "mine:mine.py") == "Mine."
+    elif change == "stash":
+        assert "+Mine." in space.git("-C", str(aside), "stash", "show", "-p")
+    assert inv(space, "local")[0] == 3
+    assert space.start()[0] == 0 and kept(space) == [aside]
+
+
+def test_jobs_of_another_repository_are_not_taken_for_these(space: Space) -> None:
+    other = space.cicd.with_name("other.git")
+    shutil.copytree(space.cicd, other)
+    space.git("clone", "--quiet", str(other), str(space.file(".mlops/cicd")))
+    assert space.start()[0] == 0
+    assert space.git("-C", str(space.file(".mlops/cicd")), "config", "remote.origin.url") == CICD_URL
+    assert len(kept(space)) == 1
+
+
+def test_jobs_that_cannot_be_had_are_said_and_made_up_for(space: Space) -> None:
+    away = space.cicd.rename(space.cicd.with_suffix(".away"))
+    code, log = space.start()
+    assert code == 1 and failed(log) == ["jobs"]
+    assert f"could not clone main of {CICD_URL}: may the role pull from it" in log
+    code, said = inv(space, "local")
+    assert code == 1 and said.startswith("inv local: there is no ") and "~/.mlops/start.log says why" in said
+    away.rename(space.cicd)
+    assert space.start()[0] == 0 and inv(space, "local")[0] == 3
+    space.cicd.rename(away)
+    before = space.files()
+    code, log = space.start()
+    assert code == 1 and failed(log) == ["jobs"] and f"could not fetch from {CICD_URL}" in log
+    assert space.files() == before and inv(space, "local")[0] == 3
+    # Nor is what a person changed lost for nothing.
+    (space.file(".mlops/cicd") / "local.py").write_text("Mine.\n")
+    assert failed(space.start()[1]) == ["jobs"]
+    assert (space.file(".mlops/cicd") / "local.py").read_text() == "Mine.\n" and not kept(space)
+
+
+def test_jobs_from_before_inv_local_wait_for_the_ml_engineer(space: Space, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    space.git("clone", "--quiet", str(space.cicd), str(work))
+    space.git("-C", str(work), "mv", "local.py", "run.py")
+    space.git("-C", str(work), *IDENTITY, "commit", "--quiet", "-m", "older")
+    space.git("-C", str(work), "push", "--quiet", "origin", "HEAD:main")
+    code, log = space.start()
+    assert code == 0 and "has no local.py yet: the ML engineer merges the platform's pull request there" in log
+    assert inv(space, "local")[0] == 1
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes", "link", "folder"])
+def test_a_persons_own_inv_stays(space: Space, kind: str, tmp_path: Path) -> None:
+    path = space.file(".local/bin/inv")
+    path.parent.mkdir(parents=True)
+    if kind == "text":
+        path.write_text("#!/bin/sh\necho mine\n")
+    elif kind == "bytes":
+        path.write_bytes(b"\x7fELF\xff")
+    elif kind == "link":
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.mkdir()
+    before = path.read_bytes() if kind in ("text", "bytes") else b""
+    code, log = space.start()
+    assert code == 0, log
+    assert f"jobs: {path} is your own and is kept; python3 ~/.mlops/cicd/local.py does what inv local would;" in log
+    assert (path.read_bytes() if before else b"") == before
+    assert path.is_dir() == (kind == "folder") and path.is_symlink() == (kind == "link")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_older_inv_of_ours_is_brought_up_to_date(space: Space) -> None:
+    space.start()
+    path = space.file(".local/bin/inv")
+    now = path.read_text()
+    path.write_text("".join(now.splitlines(keepends=True)[:2]) + "exit 9\n")
+    path.chmod(0o644)
+    space.start()
+    assert path.read_text() == now and path.stat().st_mode & 0o777 == 0o755
+    done = (
+        subprocess.run(["shellcheck", str(path)], capture_output=True, text=True)
+        if shutil.which("shellcheck")
+        else None
+    )
+    assert done is None or done.returncode == 0, done
+
+
 def test_the_loader_fetches_checks_and_runs_it(space: Space) -> None:
     space.script.unlink()
     space.file("published.sh").write_bytes(START.read_bytes())
@@ -745,10 +964,10 @@ def test_the_loader_fetches_checks_and_runs_it(space: Space) -> None:
 
 def test_it_ends_before_the_loader_ends_it() -> None:
     limits = [int(extra) + int(limit) for extra, limit in re.findall(r"--kill-after=(\d+) (\d+)", START.read_text())]
-    a_call, clone, fetch = limits
+    a_call, clone, fetch, fetch_jobs, clone_jobs = limits
     longest = int(re.search(r"^LIMIT=(\d+)", LOADER.read_text(), re.MULTILINE)[1])  # type: ignore[index]
-    # Settings, endpoint, token; then a clone or a fetch; and time for the rest.
-    assert 3 * a_call + max(clone, fetch) + 30 < longest
+    # Settings, endpoint, token; then a clone or a fetch; then one of the jobs; and time for the rest.
+    assert 3 * a_call + max(clone, fetch) + max(fetch_jobs, clone_jobs) + 30 < longest
 
 
 def test_the_python_inside_is_as_tidy_as_the_rest(tmp_path: Path) -> None:

@@ -72,19 +72,8 @@ SEEDS = (
         # What templates are rendered from: which functions there are, their definitions, and which frameworks.
         ("lambdas/*/handler.py", "lambdas/*/*.asl.json", "requirements/main.txt", "seedcode-repo/*/model_config.yaml"),
     ),
-    # What pipelines run, with the tests of jobs and definition. What runs a definition on a laptop is no pipeline's, and tests of
-    # the rest stay with the maintainers of the library, for the same reason as above.
-    Seed(
-        "mlops-cicd",
-        "mlops-cicd",
-        (
-            "mlops-cicd/mlops_cicd/laptop.py",
-            "mlops-cicd/mlops_cicd/local",
-            "mlops-cicd/tests/config",
-            "mlops-cicd/tests/images",
-            "mlops-cicd/tests/local",
-        ),
-    ),
+    # What pipelines run, on this machine as well. Its tests stay with the library, for the same reason.
+    Seed("mlops-cicd", "mlops-cicd", ("mlops-cicd/tests", "mlops-cicd/pytest.ini")),
     Seed("seedcode-repo", "seedcode-repo"),
 )
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_cicd import images, recipes
@@ -23,6 +24,8 @@ TESTS = "tests"
 OWN_REQUIREMENTS = f"{TESTS}/requirements.txt"
 TEST_SECONDS, INSTALL_SECONDS = 900, 1200
 _COMPLETE = "complete"
+# Environments that stay, the last used first: the build's cache carries each of them to and fro.
+_KEPT_ENVIRONMENTS = 2
 # What code that learns and predicts imports. The rest of an image serves requests or drives devices: it takes long to install, some
 # of it needs a compiler, and no unit test calls it. More is for tests/requirements.txt to name.
 IMPORTED = frozenset({
@@ -37,6 +40,16 @@ class TestsFailed(CicdError):
     """The project's tests failed, hung, or could not begin."""
 
     __test__ = False
+
+
+@dataclass(frozen=True)
+class _Python:
+    """An interpreter, and what tells it from others: its version and where it is installed. Its path does not: a build's own
+    environment lies in another folder each time."""
+
+    path: str
+    version: str
+    home: str
 
 
 def check(config: ModelConfig, folder: Path, environment: Mapping[str, str]) -> None:
@@ -81,18 +94,21 @@ def prepare(config: ModelConfig, folder: Path, environment: Mapping[str, str]) -
     """Return the Python of an environment with those packages; it is made when there is none of that content."""
     wanted = requirements(config, folder)
     interpreter = _interpreter(config, environment)
-    text = json.dumps([interpreter, wanted])
+    text = json.dumps([interpreter.version, interpreter.home, wanted])
     home = Path(environment.get("MLOPS_CACHE") or Path.home() / ".cache" / "mlops-cicd")
     place = home / "environments" / hashlib.sha256(text.encode()).hexdigest()[:16]
     python = place / "bin" / "python"
-    if (place / _COMPLETE).is_file():
+    # What a cache brings back is used only when it runs.
+    if (place / _COMPLETE).is_file() and _asked(str(python)) is not None:
         say(f"Unit tests: with the environment {place.name}, kept from an earlier build.")
+        (place / _COMPLETE).touch()
         return python
     # Half of an environment, from a build that was stopped, is none.
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
+    _forget(place.parent)
     say(f"Unit tests: installing {len(wanted)} packages as the images hold them.")
-    _install([interpreter, "-m", "venv", str(place)], folder, environment)
+    _install([interpreter.path, "-m", "venv", str(place)], folder, environment)
     listed = place / "requirements.txt"
     listed.write_text("\n".join(wanted) + "\n", encoding="utf-8")
     _install([str(python), "-m", "pip", "install", "--quiet", "-r", str(listed)], folder, environment)
@@ -100,16 +116,49 @@ def prepare(config: ModelConfig, folder: Path, environment: Mapping[str, str]) -
     return python
 
 
-def _interpreter(config: ModelConfig, environment: Mapping[str, str]) -> str:
+def _forget(environments: Path) -> None:
+    """Remove all environments but the last used ones, so that there is room for one more."""
+
+    def used(place: Path) -> float:
+        mark = place / _COMPLETE
+        return mark.stat().st_mtime if mark.is_file() else 0.0
+
+    for place in sorted(environments.iterdir(), key=used, reverse=True)[_KEPT_ENVIRONMENTS - 1 :]:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _interpreter(config: ModelConfig, environment: Mapping[str, str]) -> _Python:
+    """Return a Python of the image's version, else the one that runs this."""
     version = images.python(config.train_config.framework, config.train_config.framework_version)
-    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
-        return sys.executable
-    found = shutil.which(f"python{version}", path=environment.get("PATH"))
-    if found is None:
-        say(
-            f"Unit tests: the image has Python {version}, which this build lacks; they run with {sys.version.split()[0]}."
-        )
-    return found or sys.executable
+    own = _Python(sys.executable, ".".join(map(str, sys.version_info[:3])), sys.base_prefix)
+    if own.version.startswith(f"{version}."):
+        return own
+    for path in _candidates(version, environment):
+        found = _asked(path)
+        if found is not None and found.version.startswith(f"{version}."):
+            return found
+    say(f"Unit tests: the image has Python {version}, which this build lacks; they run with {own.version}.")
+    return own
+
+
+def _candidates(version: str, environment: Mapping[str, str]) -> list[str]:
+    # CodeBuild's image has its Pythons by pyenv, whose commands on the PATH only run the version that a build has chosen:
+    # https://github.com/aws/aws-codebuild-docker-images/blob/master/al/x86_64/standard/5.0/Dockerfile
+    home = environment.get("PYENV_ROOT") or Path(environment.get("HOME") or Path.home()) / ".pyenv"
+    installed = sorted(Path(home, "versions").glob(f"{version}.*/bin/python{version}"))
+    on_path = shutil.which(f"python{version}", path=environment.get("PATH"))
+    return [*map(str, installed), *([on_path] if on_path else [])]
+
+
+def _asked(path: str) -> _Python | None:
+    """Ask an interpreter what it is; None when it does not run."""
+    question = "import sys; print(*sys.version_info[:3], sep='.'); print(sys.base_prefix)"
+    try:
+        told = subprocess.run([path, "-I", "-c", question], capture_output=True, text=True, check=True, timeout=60)
+        version, home = told.stdout.splitlines()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return _Python(path, version, home)
 
 
 def _files(config: ModelConfig) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -63,6 +65,8 @@ class Bucket:
         self, objects: Mapping[tuple[str, str], bytes] | None = None, closed: frozenset[str] = frozenset()
     ) -> None:
         self.objects, self.closed = dict(objects or {}), closed
+        # S3 tells a checksum of the kind that an object was put with.
+        self.checksums: dict[tuple[str, str], str] = {}
 
     def __call__(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         bucket, key = params["Bucket"], params.get("Key", "")
@@ -79,13 +83,19 @@ class Bucket:
             return {"Contents": found, "IsTruncated": False} if found else {"IsTruncated": False}
         if operation == "PutObject":
             body = params["Body"]
-            self.objects[bucket, key] = body.read() if hasattr(body, "read") else body
+            content = body.read() if hasattr(body, "read") else body
+            actual = base64.b64encode(hashlib.sha256(content).digest()).decode()
+            if params.get("ChecksumSHA256", actual) != actual:
+                raise Refused("BadDigest", "The SHA256 you specified did not match")
+            self.objects[bucket, key] = content
+            self.checksums[bucket, key] = params.get("ChecksumSHA256", "")
             return {}
         if (bucket, key) not in self.objects:
             raise Refused("404" if operation == "HeadObject" else "NoSuchKey", "Not Found", 404)
         body = self.objects[bucket, key]
         if operation == "HeadObject":
-            return {"ContentLength": len(body)}
+            held = self.checksums.get((bucket, key)) if params.get("ChecksumMode") == "ENABLED" else None
+            return {"ContentLength": len(body), **({"ChecksumSHA256": held} if held else {})}
         assert operation == "GetObject"
         if "Range" in params:
             first, last = params["Range"].removeprefix("bytes=").split("-")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 from jobs.sm_pipeline.following import POLL_SECONDS
+from jobs.sm_pipeline.job import FOLLOW_SECONDS
 from tests.jobs.aws import Refused
 from tests.jobs.world import BUCKET, JOB, PIPELINE, SUCCESS, World, step
 
@@ -85,7 +86,7 @@ def test_a_stopped_execution_and_one_without_a_failed_step(world: World, printed
 def test_near_the_deadline_the_job_ends_and_the_execution_goes_on(world: World, printed: Printed) -> None:
     world.story = [("Executing", [step("Preprocess", "Executing")])]
     assert world.run() == 0
-    assert 7 * 3600 - 2 * POLL_SECONDS < world.time <= 7 * 3600
+    assert FOLLOW_SECONDS - 2 * POLL_SECONDS < world.time <= FOLLOW_SECONDS
     text = printed()
     assert "It goes on by itself: " + PIPELINE in text
     assert text.count("Preprocess: Executing") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,6 +60,16 @@ def test_code_and_definition_lie_where_their_content_says_and_are_put_once(world
     puts = len(world.s3.named("PutObject"))
     assert world.run() == 0
     assert len(world.s3.named("PutObject")) == puts
+
+
+@pytest.mark.parametrize("checksum", ["", base64.b64encode(hashlib.sha256(b"forged").digest()).decode()])
+def test_what_a_unit_test_left_where_the_code_goes_is_not_run(world: World, checksum: str) -> None:
+    assert world.run() == 0
+    (place,) = [each for each in world.bucket.objects if each[1].endswith("/evaluate.py")]
+    honest = world.bucket.objects[place]
+    world.bucket.objects[place], world.bucket.checksums[place] = b"forged", checksum
+    assert world.run() == 0
+    assert world.bucket.objects[place] == honest
 
 
 def test_a_repeated_job_goes_on_with_the_same_execution_and_pipeline(world: World, printed: Printed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -187,6 +188,59 @@ def test_another_python_than_the_images_is_told(
     monkeypatch.setattr(images, "python", lambda framework, version: "3.99")
     assert place.run(files=PASSES) == 0
     assert "the image has Python 3.99, which this build lacks" in printed()
+
+
+def fake_python(path: Path, version: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/sh\nprintf '%s\\n' {version} /opt/{version}\n")
+    path.chmod(0o755)
+
+
+def test_a_command_of_pyenv_that_runs_nothing_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CodeBuild's image has a command for each Python; those that the build has not chosen only say so."""
+    monkeypatch.setattr(images, "python", lambda framework, version: "3.99")
+    shim = tmp_path / "shims" / "python3.99"
+    shim.parent.mkdir()
+    shim.write_text("#!/bin/sh\necho 'pyenv: python3.99: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    around = {"HOME": str(tmp_path), "PATH": f"{shim.parent}:/bin"}
+    config = configs.parse(config_text())
+    assert unit_tests._interpreter(config, around).path == sys.executable
+    installed = tmp_path / ".pyenv" / "versions" / "3.99.7" / "bin" / "python3.99"
+    fake_python(installed, "3.99.7")
+    fake_python(tmp_path / ".pyenv" / "versions" / "3.9.9" / "bin" / "python3.9", "3.9.9")
+    found = unit_tests._interpreter(config, around)
+    assert (found.path, found.version) == (str(installed), "3.99.7")
+
+
+def test_an_environment_is_kept_for_a_build_in_another_folder(
+    place: Place, printed: Printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.cache = tmp_path / "own"
+    for build in ("src1", "src2"):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / build)], check=True)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / build / "bin" / "python"))
+        assert place.run(files=PASSES) == 0
+    assert printed().count("installing 2 packages") == 1
+    (kept,) = (place.cache / "environments").iterdir()
+    # A cache may bring back what no longer runs.
+    (kept / "bin" / "python").unlink()
+    assert place.run(files=PASSES) == 0
+    assert "installing 2 packages" in printed()
+
+
+def test_environments_that_nobody_used_lately_go(place: Place, tmp_path: Path) -> None:
+    place.cache = tmp_path / "own"
+    old = place.cache / "environments"
+    for number, name in enumerate(("first", "second", "third")):
+        (old / name).mkdir(parents=True)
+        (old / name / "complete").write_text("yes\n")
+        os.utime(old / name / "complete", (number, number))
+    (old / "half").mkdir()
+    assert place.run(files=PASSES) == 0
+    names = {each.name for each in old.iterdir()}
+    assert "third" in names
+    assert len(names) == 2
 
 
 def test_what_is_installed_is_what_awss_images_hold() -> None:
