@@ -105,8 +105,8 @@ def _imports() -> Iterator[Figure]:
         command = ["env", *(f"{name}={value}" for name, value in place.items()), python, "-c", "import handler"]
         yield Figure(f"cold import of the function {handler.parent.name}, best of 3", _best(command, 3), 1.5, "s")
     for job in sorted((ROOT / "mlops-cicd" / "jobs").glob("*/job.py")):
-        place = ["env", f"PYTHONPATH={ROOT / 'mlops-cicd'}", str(ensure("cicd")), "-c"]
-        command = [*place, f"import jobs.{job.parent.name}.job"]
+        job_place = ["env", f"PYTHONPATH={ROOT / 'mlops-cicd'}", str(ensure("cicd")), "-c"]
+        command = [*job_place, f"import jobs.{job.parent.name}.job"]
         yield Figure(f"cold import of the job {job.parent.name}, best of 3", _best(command, 3), 1.5, "s")
 
 

@@ -85,9 +85,8 @@ def _mypy() -> list[list[str]]:
         if (folder / "handler.py").is_file()
     ]
     # What runs in builds and jobs has packages and scripts of its own, beside one another.
-    jobs = [
-        ["env", "MYPYPATH=mlops-cicd", *mypy, "--explicit-package-bases", "mlops-cicd/mlops_cicd", "mlops-cicd/jobs"]
-    ]
+    places = [f"mlops-cicd/{name}" for name in ("mlops_cicd", "jobs", "run.py", "local.py")]
+    jobs = [["env", "MYPYPATH=mlops-cicd", *mypy, "--explicit-package-bases", *places]]
     steps = [["env", "MYPYPATH=mlops-cicd/steps", *mypy, "--ignore-missing-imports", "mlops-cicd/steps"]]
     return [[*mypy, "generators", "tools", "rehearsal", "proofs", "tasks.py"], *functions, *jobs, *steps]
 
