@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import sys
+import sysconfig
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,13 +110,21 @@ def _packages(python: Path) -> Path:
 @cache
 def unpacked_pip(folder: Path) -> Path:
     """Unpack the pip that Python ships; it reads the packages of whatever environment runs it."""
-    import ensurepip
-
     target = folder / "pip"
-    wheel = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(pip_wheel()) as archive:
         archive.extractall(target)
     return target
+
+
+def pip_wheel() -> Path:
+    """Find the pip that Python ships: beside ensurepip, or where a distribution keeps such wheels. Raises MissingPackage."""
+    import ensurepip
+
+    kept = sysconfig.get_config_var("WHEEL_PKG_DIR") or "/usr/share/python-wheels"
+    for folder in (Path(ensurepip.__file__).parent / "_bundled", Path(kept)):
+        for wheel in sorted(folder.glob("pip-*.whl")):
+            return wheel
+    raise MissingPackage(Path(sys.executable), "pip's wheel (Debian: apt-get install python3-venv)")
 
 
 def _program(path: Path, text: str) -> None:

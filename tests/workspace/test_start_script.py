@@ -3,7 +3,6 @@ alone, and that nothing in a project's settings is ever run."""
 
 from __future__ import annotations
 
-import ensurepip
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ import pytest
 import yaml
 
 from generators.kit.publishing import ROOT
+from rehearsal.builds.machine import pip_wheel
 
 START = ROOT / "workspace" / "start.sh"
 LOADER = ROOT / "workspace" / "loader.sh"
@@ -350,10 +350,9 @@ def test_pip_reads_the_index_with_its_token_and_nobody_else_does(space: Space) -
     assert f"codeartifact get-authorization-token {names} --query authorizationToken" in space.calls()
     # Neither a command line nor the log shows it.
     assert TOKEN not in space.calls()
-    (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")  # which every Python brings along
     asked = subprocess.run(
         [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-        env=space.environment | {"PYTHONPATH": str(pip)},
+        env=space.environment | {"PYTHONPATH": str(pip_wheel())},
         capture_output=True,
         text=True,
     )
