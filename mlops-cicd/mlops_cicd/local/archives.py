@@ -6,7 +6,7 @@ import filecmp
 import gzip
 import tarfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .errors import JobFailed
 
@@ -44,8 +44,22 @@ def unpack(archive: Path, folder: Path, uri: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, mode="r:*") as tar:
-            tar.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(folder, filter="data")
+            else:  # Python before 3.11.4, as in Debian 12: what that filter refuses, and links of any kind
+                _plain_files_only(tar, uri)
+                tar.extractall(folder)  # noqa: S202 (each member was looked at)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise JobFailed(
             f"ClientError: {uri} cannot be unpacked: {error}. Write a tar.gz archive of plain files there."
         ) from error
+
+
+def _plain_files_only(tar: tarfile.TarFile, uri: str) -> None:
+    for one in tar.getmembers():
+        path = PurePosixPath(one.name)
+        if not (one.isfile() or one.isdir()) or path.is_absolute() or ".." in path.parts:
+            raise JobFailed(
+                f"ClientError: {uri} cannot be unpacked: {one.name!r} is no plain file inside of it. Write a tar.gz archive of "
+                "plain files there."
+            )

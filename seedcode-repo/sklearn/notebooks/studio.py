@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,21 @@ def download(uri: str, folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         client.download_file(bucket, key, str(path))
     return folder
+
+
+def unpack(archive: Path, folder: Path) -> list[str]:
+    """Unpack an archive into a folder, and name what is in it; one that would write elsewhere is refused."""
+    with tarfile.open(archive) as packed:
+        for one in packed.getmembers():
+            path = Path(one.name)
+            if not (one.isfile() or one.isdir()) or path.is_absolute() or ".." in path.parts:
+                raise StudioError(
+                    f"{archive} holds {one.name!r}, which is no plain file inside it: train the model again"
+                )
+        # Python's own check as well, where this Python has it: https://docs.python.org/3/library/tarfile.html
+        packed.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+        packed.extractall(folder)  # noqa: S202 (each member was looked at)
+    return sorted(path.name for path in folder.iterdir())
 
 
 def wait(kind: str, name: str, limit: float = 4200) -> dict[str, Any]:
