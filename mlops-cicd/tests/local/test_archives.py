@@ -7,7 +7,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
 from mlops_cicd.local.archives import unpack
 from mlops_cicd.local.errors import JobFailed
 
