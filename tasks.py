@@ -108,6 +108,7 @@ def engine(_: Any, regions: str = "us-east-1,eu-south-1") -> None:
         "definition": "run this pipeline definition (JSON), whoever wrote it",
         "parameter": "NAME=VALUE of the definition; several separated by commas",
         "mode": "auto, namespaces or mapped: how jobs are kept apart",
+        "migrate": "run nothing: rewrite model_config.yaml to its newest version, comments kept",
     }
 )
 def local(
@@ -120,12 +121,13 @@ def local(
     definition: str = "",
     parameter: str = "",
     mode: str = "",
+    migrate: bool = False,
 ) -> None:
     """Run a project's pipeline on this machine, from preprocessing to the registered model, without AWS."""
     from tools.local import run
 
     more = {"problem": problem, "inference": inference, "data": data, "definition": definition, "parameter": parameter}
-    run(framework, project, **more, mode=mode)
+    run(framework, project, migrate, **more, mode=mode)
 
 
 @task(help={"only": "one proof by its name; default: all", "json": "as JSON"})

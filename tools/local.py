@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import tempfile
 from pathlib import Path
 
 from generators.kit.publishing import frameworks
@@ -22,32 +25,51 @@ class UnknownFramework(MlopsError):
         super().__init__(f"seedcode-repo/ holds no {name}. Take one of {', '.join(frameworks())}.")
 
 
-class LocalFailed(MlopsError):
-    """The pipeline failed here; it has said why."""
+class NotTogether(MlopsError):
+    """Two options that exclude each other."""
 
-    def __init__(self) -> None:
-        super().__init__("The pipeline did not succeed. What it said stands above.")
+    def __init__(self, framework: str, option: str) -> None:
+        super().__init__(
+            f"--framework runs a copy of the seed code with its own sample, and --{option} names what is yours. Leave one of "
+            f"the two out; to begin with the seed, copy seedcode-repo/{framework} and name the copy with --project."
+        )
 
 
-def run(framework: str, project: str, **options: str) -> None:
-    """Run the pipeline of a checkout, or with a framework that of a fresh copy of its seed code."""
+class NotCopied(MlopsError):
+    """The seed code can't be copied to where it is run."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(
+            f"{error.filename}: {error.strerror}. Mend or free that place, or copy the seed code elsewhere and name "
+            "the copy with --project."
+        )
+
+
+def run(framework: str, project: str, migrate: bool = False, **options: str) -> None:
+    """Run the pipeline of a checkout, or with a framework that of a fresh copy of its seed code; ends with its exit code."""
     if framework:
+        for option in [
+            name for name, value in {"project": project, **options}.items() if value and name in ("project", "data")
+        ]:
+            raise NotTogether(framework, option)
         where = TRIALS / "-".join(filter(None, (framework, options["problem"], options["inference"]))).replace("_", "-")
         folder = _copy(framework, where)
     else:
         # `inv` works from the library's own folder; people mean theirs.
-        folder = where = Path(os.environ.get("INV_FROM", "."), project or ".").resolve()
+        folder = where = _path(project or ".")
     words = [f"--project={folder}", f"--python={ensure('seeds')}"]
     words += [f"--folder={where / 'local'}"] if framework else []
     for name, value in options.items():
-        for one in value.split(",") if name == "parameter" else [value]:
+        # Several parameters in one option; a comma may also be part of a value.
+        for one in re.split(r",(?=\w[\w-]*=)", value) if name == "parameter" else [value]:
             words += [f"--{name}={_path(one) if name in ('data', 'definition') else one}"] if one else []
-    if package("laptop").main(words, called="./inv local") != 0:
-        raise LocalFailed
+    words += ["--migrate"] if migrate else []
+    if code := package("laptop").main(words, called="./inv local"):
+        raise SystemExit(code)
 
 
 def _path(given: str) -> Path:
-    return Path(os.environ.get("INV_FROM", "."), given).resolve()
+    return Path(os.environ.get("INV_FROM", "."), Path(given).expanduser()).resolve()
 
 
 def _copy(framework: str, where: Path) -> Path:
@@ -55,7 +77,18 @@ def _copy(framework: str, where: Path) -> Path:
     if framework not in frameworks():
         raise UnknownFramework(framework)
     target = where / framework
-    if target.exists():
-        shutil.rmtree(target)
-    shutil.copytree(ROOT / "seedcode-repo" / framework, target, ignore=NOT_CODE)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        # Whole before it is there, since another run may be reading the copy before.
+        with tempfile.TemporaryDirectory(dir=where, prefix=".copy-") as part:
+            fresh = shutil.copytree(ROOT / "seedcode-repo" / framework, Path(part, "new"), ignore=NOT_CODE)
+            with contextlib.suppress(FileNotFoundError):
+                target.rename(Path(part, "old"))
+            try:
+                fresh.rename(target)
+            except OSError:
+                if not target.is_dir():  # else another run was first, with the same code
+                    raise
+    except OSError as error:
+        raise NotCopied(error) from error
     return target

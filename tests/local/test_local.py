@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ from typing import Any
 import pytest
 
 from generators.kit.publishing import ROOT, frameworks
+from tools import local
 from tools.environments import ensure
+from tools.errors import MlopsError
 from tools.local import NOT_CODE
 from tools.model_config import package
 
@@ -198,3 +203,199 @@ def test_the_commands_of_a_seeds_readme_that_need_the_library(checkout: Callable
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert len(registered(folder)) == len(commands)
+
+
+HANGS = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
+
+
+def test_what_failed_is_told_once_with_its_log(
+    checkout: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkout("sklearn")
+    edit(folder, "model_config.yaml", "target: target", "target: churned")
+    assert run(folder) == 1
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("there is no column 'churned'") == 1
+    (log,) = re.findall(r"^Its log: (.+)$", told.err, re.MULTILINE)
+    assert "there is no column 'churned'" in Path(log).read_text()
+
+
+def test_a_model_below_the_gate_points_to_its_report_on_this_machine(
+    checkout: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkout("sklearn")
+    edit(folder, "model_config.yaml", "threshold: 0.95", "threshold: 0.999999 #")
+    assert run(folder) == 1
+    told = capsys.readouterr()
+    assert "; positive class: 1" in told.out
+    (report,) = re.findall(r"(/\S+/evaluation\.json)", told.err)
+    assert "auc" in json.loads(Path(report).read_text())["binary_classification_metrics"]
+    (reports,) = re.findall(r"^Reports: (.+)$", told.out, re.MULTILINE)
+    assert Path(reports) in Path(report).parents
+
+
+def test_a_job_that_hangs_ends_at_its_time_limit(
+    checkout: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkout("sklearn")
+    (folder / "preprocess" / "preprocess.py").write_text(HANGS)
+    assert run(folder, "--max-runtime=3") == 1
+    told = capsys.readouterr().err
+    assert "longer than 3 seconds" in told and "begun" in told
+    with pytest.raises(SystemExit) as ended:
+        run(folder, "--max-runtime=0")
+    assert ended.value.code == 2 and "from 1 to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_stops_a_run_leaves_nothing_running(checkout: Callable[[str], Path], number: signal.Signals) -> None:
+    """Ctrl-C, a kill and a closed terminal end the job as well; impatience does not get in its way."""
+    folder = checkout("sklearn")
+    stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    (folder / "preprocess" / "preprocess.py").write_text(stubborn + HANGS)
+    command = [sys.executable, "-m", "tools.cli", "local", f"--project={folder}"]
+    runs = folder / "build" / "local" / "runs"
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        wait_for(lambda: any("begun" in log.read_text() for log in runs.rglob("job.log")))
+        process.send_signal(number)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, told
+    (execution,) = runs.glob("*/execution.json")
+    assert json.loads(execution.read_text())["PipelineExecutionStatus"] == "Stopped"
+    wait_for(lambda: not running(str(folder)))
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def running(word: str) -> list[str]:
+    """List the processes of this machine that have a word in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode("utf-8", "replace")
+        except OSError:  # it ended meanwhile
+            continue
+        if word in command:
+            found.append(command)
+    return found
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "[" * 100_000, "{", ""], ids=["list", "null", "deep", "open", "empty"])
+def test_a_file_that_is_no_definition_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (tmp_path / "pipeline.json").write_text(text)
+    assert run(tmp_path, f"--definition={tmp_path / 'pipeline.json'}") == 1
+    assert "Give a pipeline definition" in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    checkout: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkout("sklearn")
+    (folder / "build").write_text("a file where the runs go")
+    assert run(folder) == 1
+    assert re.search(r"churn/build/.+: Not a directory\. Mend or free", capsys.readouterr().err)
+
+
+def test_code_that_was_half_written_is_not_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LAPTOP.FolderStore(tmp_path)
+    whole = Path.write_bytes
+
+    def half(path: Path, data: bytes) -> int:
+        whole(path, data[:2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "write_bytes", half)
+        LAPTOP._put(store, "s3://b/code/train.py", b"print()")
+    assert LAPTOP._put(store, "s3://b/code/train.py", b"print()")
+    assert store.path("s3://b/code/train.py").read_bytes() == b"print()"
+    assert not LAPTOP._put(store, "s3://b/code/train.py", b"print()"), "what is there is not written again"
+
+
+def test_the_data_of_this_run_are_taken_and_no_others(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("sklearn")
+    asked = LAPTOP._asked([f"--project={folder}"], "inv local")
+    project = LAPTOP.local_project(folder, "regression", "batch")
+    store = LAPTOP.FolderStore(tmp := asked.output / "s3")
+    (folder / "data").mkdir()
+    (folder / "data" / "old.csv").write_text("a,target\n1,2\n")
+    LAPTOP._data("data/", asked, project, store)
+    (there,) = tmp.rglob("old.csv")
+    first = there.stat().st_mtime_ns
+    LAPTOP._data("data/", asked, project, store)
+    assert there.stat().st_mtime_ns == first, "another run may be reading them"
+    (folder / "data" / "old.csv").rename(folder / "data" / "new.csv")
+    LAPTOP._data("data/", asked, project, store)
+    assert [path.name for path in tmp.rglob("*.csv")] == ["new.csv"]
+    (folder / "data" / "new.csv").write_text("a,target\n1,3\n")
+    LAPTOP._data("data/", asked, project, store)
+    assert next(tmp.rglob("*.csv")).read_text() == "a,target\n1,3\n"
+
+
+NO_OPTIONS = dict.fromkeys(("problem", "inference", "data", "definition", "parameter", "mode"), "")
+
+
+class Called:
+    """Stands for the module laptop: notes what it is called with, and gives an exit code."""
+
+    def __init__(self, code: int) -> None:
+        self.code, self.words = code, [""]
+
+    def main(self, words: list[str], called: str) -> int:
+        self.words = words
+        return self.code
+
+
+def test_the_command_ends_with_the_pipelines_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = Called(130)
+    monkeypatch.setattr(local, "package", lambda name: called)
+    with pytest.raises(SystemExit) as ended:
+        local.run("", "", **NO_OPTIONS | {"parameter": "A=s3://b/x,y,Max-Error=1"})
+    assert ended.value.code == 130
+    assert called.words[-2:] == ["--parameter=A=s3://b/x,y", "--parameter=Max-Error=1"]
+
+
+def test_seed_code_is_copied_whole_and_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(local, "package", lambda name: Called(0))
+    monkeypatch.setattr(local, "TRIALS", tmp_path)
+    copy = tmp_path / "sklearn" / "sklearn"
+    for _ in range(2):
+        local.run("sklearn", "", **NO_OPTIONS)
+        assert (copy / "model_config.yaml").is_file() and not (copy / "mine.py").exists()
+        (copy / "mine.py").write_text("")
+        assert sorted(path.name for path in copy.parent.iterdir()) == ["sklearn"], "nothing else is left"
+    shutil.rmtree(tmp_path / "sklearn")
+    (tmp_path / "sklearn").write_text("a file where the copy goes")
+    with pytest.raises(MlopsError, match="Mend or free"):
+        local.run("sklearn", "", **NO_OPTIONS)
+
+
+@pytest.mark.parametrize("option", ["project", "data"])
+def test_seed_code_has_its_own_sample(option: str) -> None:
+    with pytest.raises(MlopsError, match=f"--{option}"):
+        local.run("sklearn", **{"project": ""} | NO_OPTIONS | {option: "somewhere"})
+
+
+def test_an_older_configuration_is_migrated_once(
+    checkout: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkout("sklearn")
+    path = folder / "model_config.yaml"
+    new = path.read_text()
+    path.write_text(new.replace("version: 1", "# version: 1", 1))
+    assert run(folder, "--migrate") == 0
+    assert "version" in capsys.readouterr().out
+    changed = path.read_text()
+    assert "version: 1" in changed and changed.count("#") >= new.count("#"), "comments stay"
+    assert run(folder, "--migrate") == 0
+    assert "nothing is changed" in capsys.readouterr().out
+    assert path.read_text() == changed
+    assert not (folder / "build").exists()
