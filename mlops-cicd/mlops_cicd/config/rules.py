@@ -5,6 +5,7 @@ to the model, which reports it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -143,7 +144,10 @@ def _hyperparameters(data: Mapping[str, Any]) -> Iterator[Broken]:
     values = at(data, "train_config", "hyperparameters")
     for key, value in values.items() if isinstance(values, Mapping) else ():
         place = ("train_config", "hyperparameters", key)
-        if value is None:
+        # It becomes an option of the entrypoint: --NAME VALUE.
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", str(key)):
+            yield place, "no option can have this name", "Take letters, digits, hyphens and underscores."
+        elif value is None:
             yield place, "there is no value", "Write a text, a number, true or false after the colon."
         elif not isinstance(value, str | int | float):
             yield (

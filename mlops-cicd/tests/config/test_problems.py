@@ -66,6 +66,8 @@ PROBLEMS = [
     ("max_depth: 5", "max_depth: [5]", "train_config.hyperparameters.max_depth", "is no number", "Write one"),
     ("max_depth: 5", "max_depth: {a: 5}", "train_config.hyperparameters.max_depth", "is no number", "Write one"),
     ("max_depth: 5", "max_depth: ", "train_config.hyperparameters.max_depth", "no value", "after the colon"),
+    ("max_depth: 5", "-x: 5", "train_config.hyperparameters.-x", "no option can have this name", "Take letters"),
+    ("max_depth: 5", "with blank: 5", "train_config.hyperparameters.with blank", "no option can have", "Take letters"),
     ("max_depth: 5", "max_depth: .nan", "train_config.hyperparameters.max_depth", "no number to train with", "finite"),
     ("max_depth: 5", "max_depth: " + "9" * 2600, "train_config.hyperparameters.max_depth", "2600 characters", "2500"),
     ("kind: fast", "int: [fast]", "train_config.hyperparameters.int", "is no number", "Write one"),

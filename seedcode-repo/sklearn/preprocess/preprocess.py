@@ -103,6 +103,10 @@ def table(path: Path) -> pd.DataFrame:
         raise BadData(f"{path} has a header and no rows: remove it, or write the rows into it")
     if twice:
         raise BadData(f"{path} has more than one column called {listed(twice)}: give each column a name of its own")
+    if len(read_as.columns) == 1 and ";" in str(read_as.columns[0]):
+        raise BadData(f"{path} separates its columns by semicolons: write it with commas")
+    # A blank after a comma is no part of a name: a column `, weight` would be called differently by what reads it next.
+    read_as.columns = [str(name).strip() for name in read_as.columns]
     return read_as
 
 
@@ -110,7 +114,8 @@ def doubles(path: Path) -> list[str]:
     """List the names that a header has more than once, which pandas would change without a word."""
     with path.open(newline="", encoding="utf-8-sig") as lines:
         header = next(csv.reader(lines), [])
-    return sorted({name for name in header if name and header.count(name) > 1})
+    names = [name.strip() for name in header]
+    return sorted({name for name in names if name and names.count(name) > 1})
 
 
 def together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -127,7 +132,8 @@ def check(data: pd.DataFrame, target: str, problem_type: str) -> None:
     """Refuse a table that no model should be trained on, with all that is wrong with it."""
     problems = []
     if target not in data.columns:
-        problems.append(f"there is no column '{target}', only {listed(data.columns)}: name the target with --target")
+        mend = "name the target with --target, a pipeline's in data_config.target"
+        problems.append(f"there is no column '{target}', only {listed(data.columns)}: {mend}")
     elif len(data.columns) == 1:
         problems.append(f"there is no column but '{target}': add the features")
     unnamed = [name for name in data.columns if str(name).startswith("Unnamed:")]

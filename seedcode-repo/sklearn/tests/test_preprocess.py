@@ -188,6 +188,17 @@ def test_a_file_without_a_table_is_refused(job: Job, text: str, said: str) -> No
     assert said in job.refused()
 
 
+def test_blanks_around_a_name_are_no_part_of_it(job: Job, table: pd.DataFrame) -> None:
+    header, _, rows = table.to_csv(index=False).partition("\n")
+    (job.input / "data.csv").write_text(header.replace(",", ", ") + "\n" + rows)
+    assert set(job.run()["train"].columns) == set(table.columns)
+
+
+def test_semicolons_are_told(job: Job) -> None:
+    (job.input / "data.csv").write_text("a;b;target\n1;2;0\n")
+    assert "separates its columns by semicolons: write it with commas" in job.refused()
+
+
 def test_a_file_of_another_kind_is_refused(job: Job) -> None:
     (job.input / "data.parquet").write_bytes(b"PAR1")
     assert "holds no .csv file, but data.parquet" in job.refused()
