@@ -58,6 +58,7 @@ def run(framework: str, project: str, migrate: bool = False, **options: str) -> 
         # `inv` works from the library's own folder; people mean theirs.
         folder = where = _path(project or ".")
     words = [f"--project={folder}", f"--python={ensure('seeds')}"]
+    words += [f"--cache={TRIALS / 'cache'}"]  # one for all checkouts: what packages compile to is the same
     words += [f"--folder={where / 'local'}"] if framework else []
     for name, value in options.items():
         # Several parameters in one option; a comma may also be part of a value.

@@ -50,6 +50,7 @@ class Asked:
     inference_type: str
     data: Path | None
     output: Path
+    cache: Path
     python: Path
     mode: Any
     definition: Path | None
@@ -142,6 +143,8 @@ def _asked(words: Sequence[str] | None, called: str) -> Asked:
     parser.add_argument("--max-runtime", type=_seconds, default=LONGEST_SECONDS, metavar="SECONDS",
                         help="that a job of the project's pipeline may take; default: a day")  # fmt: skip
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="interpreter of the jobs")
+    parser.add_argument("--cache", type=Path,
+                        help="where installed dependencies and compiled code are kept; default: beside the runs")  # fmt: skip
     parser.add_argument("--migrate", action="store_true",
                         help="run nothing: rewrite model_config.yaml to its newest version, comments kept")  # fmt: skip
     given = parser.parse_args(words)
@@ -157,6 +160,7 @@ def _asked(words: Sequence[str] | None, called: str) -> Asked:
         problem_type=given.problem or own.get("problem_type") or PROBLEM_TYPES[0],
         inference_type=given.inference or own.get("inference_type") or INFERENCE_TYPES[0],
         data=given.data.resolve() if given.data else None,
+        cache=(given.cache or (given.folder or project / "build" / "local") / "cache").resolve(),
         output=(given.folder or project / "build" / "local").resolve(),
         python=given.python.absolute(),
         mode=given.mode,
@@ -257,7 +261,7 @@ def _run(
         registry=FolderRegistry(asked.output / "registry", project.region, project.account_id, project.partition),
         python=asked.python,
         image_of=image_of,
-        cache=asked.output / "cache",
+        cache=asked.cache,
         mode=asked.mode,
     )
     asked.output.mkdir(parents=True, exist_ok=True)

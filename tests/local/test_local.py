@@ -37,8 +37,20 @@ def checkout(tmp_path: Path) -> Callable[[str], Path]:
     return copy
 
 
+class Runs:
+    """What the runs of these tests share."""
+
+    cache = Path()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what packages compile to for all runs, as `./inv local` does."""
+    Runs.cache = tmp_path_factory.mktemp("cache")
+
+
 def run(folder: Path, *words: str) -> int:
-    return int(LAPTOP.main([f"--project={folder}", f"--python={PYTHON}", *words]))
+    return int(LAPTOP.main([f"--project={folder}", f"--python={PYTHON}", f"--cache={Runs.cache}", *words]))
 
 
 def registered(folder: Path) -> list[dict[str, Any]]:
