@@ -32,8 +32,8 @@ An editor that knows JSON Schema helps while you write, when the file begins wit
 `# yaml-language-server: $schema=<place>/{ID}`.
 
 A file is plain YAML: anchors, aliases, tags and a second document are refused, and so is a key that is there twice. The file
-is version {VERSION}; a file without `version` is version 0, of the platform's release 0.1.0. It is still read, and
-`mlops_cicd.config.migrate` rewrites it with its comments kept.
+is version {VERSION}; a file without `version` is version 0, from before files had one. It is still read, and
+`inv local --migrate` rewrites it with its comments kept.
 
 `stages` and `monitor_config` are checked; they are for the pipeline that deploys a model, which this version lacks.
 """

@@ -1,4 +1,4 @@
-"""The configurations that the tests begin with: version 1 as a seed has it, and version 0 as release 0.1.0 published it."""
+"""The configurations that the tests begin with: version 1 as a seed has it, and version 0 as it was before."""
 
 from __future__ import annotations
 
