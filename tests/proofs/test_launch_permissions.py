@@ -187,9 +187,21 @@ def test_a_handler_name_that_is_no_action_and_is_not_reviewed_is_a_finding(
 
 def test_a_type_without_handlers_is_a_finding(platform: Make) -> None:
     def build(product: dict[str, Any]) -> None:
-        product["Resources"]["Build"] = {"Type": "AWS::CodeBuild::Project", "Properties": {}}
+        product["Resources"]["Key"] = {"Type": "AWS::IAM::AccessKey", "Properties": {"UserName": "ada"}}
 
-    assert "AWS::CodeBuild::Project" in found(run(platform(product=build)))
+    assert "AWS::IAM::AccessKey" in found(run(platform(product=build)))
+
+
+def test_a_build_project_needs_what_its_own_operations_need(platform: Make) -> None:
+    role = "arn:aws:iam::123456789012:role/mlops/churn/build"
+
+    def build(product: dict[str, Any]) -> None:
+        made = {"Name": "churn-build", "ServiceRole": role}
+        product["Resources"]["Build"] = {"Type": "AWS::CodeBuild::Project", "Properties": made}
+
+    missing = found(run(platform(product=build)))
+    for action in ("codebuild:CreateProject", "codebuild:DeleteProject", "codebuild:UpdateProject", "iam:PassRole"):
+        assert action in missing
 
 
 def test_a_launch_role_that_no_template_makes_is_a_finding(platform: Make) -> None:
